@@ -1,6 +1,7 @@
-//! The rooms of the harness and of its referee, held against the code: who uses whom runs one way, and
-//! each has its line in docs/architecture.md.
+//! The rooms of the harness and of its referee, held against the code: who uses whom runs one way, each has its line in
+//! docs/architecture.md, and few files outside the rooms of PostgreSQL and Kafka name them.
 
+use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -114,4 +115,90 @@ fn given_the_rooms_then_docs_architecture_has_a_line_for_each() {
     });
     let missing: Vec<String> = rooms.filter(|room| !text.contains(room)).collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// Every house that is no test.
+const ALL_HOUSES: [&str; 6] = [
+    "harness/src",
+    "harness/testbed/src",
+    "harness/referee/src",
+    "relays/src",
+    "relays/contract/src",
+    "reports/src",
+];
+
+/// A system, how code names it, and in how many files outside its rooms that is at most. A room is a path with its name
+/// in it. Where there are fewer, the number here becomes as small.
+const NAMED: [(&str, &str, usize); 2] = [
+    ("postgres", r"(?i:postgres)|\bPg[A-Z]", 32),
+    ("kafka", "(?i:kafka)", 56),
+];
+
+/// The code of a file as far as it is compiled into the program: without what is said in it, and without its tests.
+fn compiled(text: &str) -> String {
+    let said = Regex::new(
+        r##"(?s)//[^\n]*|/\*.*?\*/|r#".*?"#|r"[^"]*"|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'"##,
+    );
+    let mut code = said.unwrap().replace_all(text, "\"\"").into_owned();
+    while let Some(from) = code.find("#[cfg(test)]") {
+        let mut depth = 0;
+        let end = code[from..].find(|c: char| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            depth == 0 && matches!(c, ';' | '}')
+        });
+        let end = end.map_or(code.len(), |length| from + length + 1);
+        code.replace_range(from..end, "");
+    }
+    code
+}
+
+/// The files outside a system's rooms whose code names it.
+fn named_in(system: &str, names: &str) -> Vec<String> {
+    let names = Regex::new(names).unwrap();
+    let top = top();
+    let files = ALL_HOUSES
+        .iter()
+        .flat_map(|house| sources(&top.join(house)));
+    let files = files.filter_map(|path| {
+        let inner = path.strip_prefix(&top).unwrap();
+        let name = inner.to_str().unwrap().to_owned();
+        if name.contains(system) || is_of_tests(inner) || name == "harness/src/rooms.rs" {
+            return None;
+        }
+        let code = compiled(&std::fs::read_to_string(&path).unwrap());
+        names.is_match(&code).then_some(name)
+    });
+    files.collect()
+}
+
+#[test]
+fn given_the_rooms_of_a_system_then_few_files_outside_of_them_name_it() {
+    for (system, names, most) in NAMED {
+        let files = named_in(system, names);
+        assert!(
+            files.len() <= most,
+            "{system} is named in {} files outside its rooms, and in {most} at most before: {files:#?}",
+            files.len()
+        );
+        eprintln!("{system}: {}", files.len());
+    }
+}
+
+#[test]
+fn given_a_name_in_words_or_in_a_test_then_it_is_in_no_code() {
+    let text = r##"
+        //! PostgreSQL
+        #[cfg(test)]
+        mod postgres_fixture;
+        fn f() { say("postgres", '"', r#"a "postgres""#); /* Postgres */ }
+        #[cfg(test)]
+        #[allow(clippy::unwrap_used)]
+        mod tests { fn g() { if postgres() {} } }
+        fn h() {}
+    "##;
+    let code = compiled(text);
+    assert!(code.contains("fn f()") && code.contains("fn h()"), "{code}");
+    assert!(!code.to_lowercase().contains("postgres"), "{code}");
+    let named = compiled("fn f(at: &PostgresTarget) { \"\" }");
+    assert!(named.contains("PostgresTarget"), "{named}");
 }

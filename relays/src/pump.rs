@@ -16,6 +16,7 @@ use crate::signal::monotonic_ns;
 use crate::source::{Held, Source, SourceError, Standing};
 use crate::trace::Trace;
 use backoff::Backoff;
+pub use configured::claim_all;
 use reporter::Reporter;
 use std::collections::VecDeque;
 use std::future::Future;

@@ -112,6 +112,12 @@ pub struct OtherServer {
 }
 
 impl Stack {
+    /// Returns PostgreSQL, which every stack has: name, version and address.
+    pub fn database(&self) -> (&str, &str, &str) {
+        let it = &self.postgres;
+        ("PostgreSQL", &it.version, &it.url)
+    }
+
     /// Returns all servers but PostgreSQL and Toxiproxy, Kafka first: names, versions and addresses.
     pub fn used(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let kafka = (!self.kafka.version.is_empty()).then_some(&self.kafka);
@@ -123,7 +129,8 @@ impl Stack {
 
     /// Names PostgreSQL and what else was used, each with its version, separated by commas, Toxiproxy last.
     pub fn in_words(&self) -> String {
-        let mut words = format!("PostgreSQL {}", self.postgres.version);
+        let (name, version, _) = self.database();
+        let mut words = format!("{name} {version}");
         for (name, version, _) in self.used() {
             words.push_str(&format!(", {name} {version}"));
         }

@@ -430,8 +430,9 @@ pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
 /// Returns the servers that only some strategies use.
 fn others(environment: &BTreeMap<String, String>) -> Vec<record::OtherServer> {
     let servers = Server::ALL.into_iter();
-    let servers = servers
-        .filter(|server| !matches!(*server, Server::POSTGRES | Server::KAFKA) && !server.is_node());
+    let servers = servers.filter(|server| {
+        !server.is_of_every_stack() && *server != Server::KAFKA && !server.is_node()
+    });
     let known = servers.filter_map(|server| {
         let of = |what: &str| environment.get(&format!("stack.{}.{what}", server.name()));
         Some(record::OtherServer {
@@ -476,7 +477,7 @@ fn load(workload: &Workload) -> record::Load {
         hold_ratio: workload.hold_ratio,
         hold_s: workload.hold.as_secs_f64(),
         partitions: workload.partitions,
-        postgres_connections: workload.postgres_connections as u64,
+        postgres_connections: workload.database_connections as u64,
         min_committed_per_phase: workload.min_committed_per_phase,
         read_share: workload.read_share,
     }

@@ -2,12 +2,8 @@
 
 use super::sheet::Measured;
 use crate::database::Database;
-use crate::database::postgres::fence;
-use crate::measure::WAL_BYTES;
 use crate::run::{RunError, deployment::failed};
-use relays::config::PostgresTarget;
 use reports::record::DatabaseCosts;
-use std::time::{Duration, Instant};
 
 /// This column has the WAL of the whole server, bytes an event.
 pub(super) const WAL: &str = "WAL an event";
@@ -26,8 +22,6 @@ pub(super) const METHOD: &str = "Costs, of the whole run: WAL an event, by the c
     tuples, by the server's statistics, which are up to a second late and fall with vacuum and \
     pruning; the WAL that the slot's consumer had not confirmed.";
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
 /// Those of an ordinary run, in place of what was there.
 pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
     for (column, cost) in [
@@ -43,29 +37,10 @@ pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
     }
 }
 
-/// Bytes that a database's log has so far, which keeps all of it.
+/// Bytes that a database has written to its log so far.
 pub(super) async fn log_bytes(database: &dyn Database) -> Result<f64, RunError> {
-    let series = database.costs().read().await;
-    let bytes = series.iter().find(|(name, _)| *name == WAL_BYTES);
-    bytes.map(|(_, bytes)| *bytes).ok_or_else(|| {
-        let place = database.place();
-        failed(
-            "asking for the length of the log",
-            &format!("{place} did not answer"),
-        )
-    })
-}
-
-/// Bytes that the PostgreSQL server has written to its log so far.
-pub(super) async fn wal_bytes(admin: &PostgresTarget) -> Result<f64, RunError> {
-    let doing = "asking for the position in the log";
-    let mut connection = fence::connect(admin, Instant::now() + CONNECT_WITHIN)
-        .await
-        .map_err(|e| failed(doing, &e))?;
-    sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(|e| failed(doing, &e))
+    let bytes = database.log_bytes().await;
+    bytes.map_err(|e| failed("asking for the length of the log", &e))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(super) mod arrival;
 mod backlog;
+mod databases;
 mod limits;
 mod method;
 mod subjects;
@@ -21,8 +22,9 @@ use crate::run::deployment::{Deployment, Leave, failed};
 use crate::run::{self, RunError};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use arrival::{Appended, Arrived, TopicGrowth};
-use relays::config::{BrokerKind, DatabaseKind};
+use relays::config::BrokerKind;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use subjects::{DrainSubject, Has, Rows, Transport, Work};
@@ -140,7 +142,7 @@ pub(super) async fn run(
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let has = Has {
-        socket: ground.stack.info().postgres_socket.is_some(),
+        socket: ground.stack.info().database_socket().is_some(),
         debezium: ground.debezium().map_err(|missing| missing.to_string()),
     };
     let Rows {
@@ -240,9 +242,8 @@ async fn measure(
     let strategy = find(&scenario, subject.strategy)?;
     let mut deployment = ground.deployment(&scenario, strategy)?;
     if subject.transport == Transport::Socket {
-        deployment
-            .relay_socket
-            .clone_from(&ground.stack.info().postgres_socket);
+        let socket = ground.stack.info().database_socket();
+        deployment.relay_socket = socket.map(Path::to_owned);
     }
     let database = options.systems.database;
     let measured = ground
@@ -280,7 +281,7 @@ async fn in_deployment(
         return published_alone(deployment, events).await;
     }
     let end = backlog::fill(ground.stack, deployment, strategy.database, events).await?;
-    let log_before = log_bytes(ground, deployment, strategy.database).await?;
+    let log_before = costs::log_bytes(deployment.database()).await?;
     let mut measured = match (work, &strategy.kind) {
         (Work::Relay, _) => drained(deployment, events).await?,
         (Work::Publish, _) => published_alone(deployment, events).await?,
@@ -296,23 +297,11 @@ async fn in_deployment(
         ) => limits::claims(deployment, *after_publish, *batch, events).await?,
         (Work::Claims, _) => return Err(failed("choosing a limit", &"only polling claims rows")),
     };
-    let log_bytes = log_bytes(ground, deployment, strategy.database).await? - log_before;
+    let log_bytes = costs::log_bytes(deployment.database()).await? - log_before;
     measured
         .values
         .insert(costs::WAL, log_bytes / f64::from(events.max(1)));
     Ok(measured)
-}
-
-/// Bytes that the database has written to its log so far.
-async fn log_bytes(
-    ground: &Ground<'_>,
-    deployment: &Deployment<'_>,
-    database: DatabaseKind,
-) -> Result<f64, RunError> {
-    match database {
-        DatabaseKind::Postgres => costs::wal_bytes(&ground.stack.info().postgres).await,
-        DatabaseKind::MariaDb => costs::log_bytes(deployment.database()).await,
-    }
 }
 
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.
@@ -478,6 +467,7 @@ fn per_s(events: u32, took_s: f64) -> Option<f64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use relays::config::DatabaseKind;
 
     fn options() -> DrainOptions {
         DrainOptions {

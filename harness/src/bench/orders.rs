@@ -8,18 +8,17 @@ use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
-use crate::database::postgres::fence;
+use crate::database;
 use crate::history::{Outcome, Request, Rows};
 use crate::measure::Recorder;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, Leave, failed};
-use crate::scenario::{Link, Scenario, Strategy, limits};
+use crate::scenario::{Scenario, Strategy, limits};
 use crate::workload::{self, Progress};
 use relays::order::ChangeType;
 use reports::bench::Role;
-use sqlx::AssertSqlSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 const RATE: &str = "orders";
@@ -59,7 +58,7 @@ pub struct OrdersOptions {
 impl OrdersOptions {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
-        let most = limits::POSTGRES_CONNECTIONS;
+        let most = limits::DATABASE_CONNECTIONS;
         if let Some(wrong) = self.connections.iter().find(|n| **n == 0 || **n > most) {
             return Err(format!("--connections {wrong}: take 1 to {most}"));
         }
@@ -174,13 +173,12 @@ async fn measure(
     let measured = ground
         .unless_interrupted(async {
             deployment.prepare().await?;
-            let admin = &ground.stack.info().postgres;
-            let wal_before = costs::wal_bytes(admin).await?;
+            let wal_before = costs::log_bytes(deployment.database()).await?;
             let (mut measured, orders) = match contender {
-                Contender::Service => service(ground, &mut deployment, options).await?,
+                Contender::Service => service(&mut deployment, options).await?,
                 Contender::Pgbench => pgbench(ground, &deployment, options, connections).await?,
             };
-            let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+            let wal_bytes = costs::log_bytes(deployment.database()).await? - wal_before;
             if orders > 0 {
                 measured.values.insert(WAL, wal_bytes / orders as f64);
             }
@@ -193,7 +191,6 @@ async fn measure(
 
 /// What was measured, and the orders that are there.
 async fn service(
-    ground: &Ground<'_>,
     deployment: &mut Deployment<'_>,
     options: &OrdersOptions,
 ) -> Result<(Measured, u64), RunError> {
@@ -227,7 +224,7 @@ async fn service(
             .inconclusive
             .push("the load generator was the limit: not closed loop".to_owned());
     }
-    let (orders, events) = rows(ground, deployment.layout.schema()).await?;
+    let (orders, events) = rows(deployment).await?;
     let (committed, unknown) = outcomes(&offered.requests);
     if orders < committed || orders > committed + unknown || events != orders {
         measured.wrong.push(format!(
@@ -278,20 +275,10 @@ fn figures(requests: &Rows<Request>, begin_ns: i64, end_ns: i64) -> Measured {
     measured
 }
 
-async fn rows(ground: &Ground<'_>, schema: &str) -> Result<(u64, u64), RunError> {
-    let doing = "counting orders";
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut connection = fence::connect(&ground.stack.info().postgres, deadline)
-        .await
-        .map_err(|e| failed(doing, &e))?;
-    let sql = format!(
-        "select (select count(*) from {schema}.orders), (select count(*) from {schema}.outbox)"
-    );
-    let (orders, events): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
-        .fetch_one(&mut connection)
-        .await
-        .map_err(|e| failed(doing, &e))?;
-    Ok((orders.unsigned_abs(), events.unsigned_abs()))
+/// How many orders are there, and how many rows of the outbox.
+async fn rows(deployment: &Deployment<'_>) -> Result<(u64, u64), RunError> {
+    let counted = deployment.own_schema().count_orders().await;
+    counted.map_err(|e| failed("counting orders", &e))
 }
 
 /// What was measured, and the orders that are there.
@@ -320,7 +307,9 @@ async fn pgbench(
         let program = Program {
             name: PGBENCH,
             args,
-            target: deployment.postgres(Link::ORDERS_POSTGRES, deployment.layout.service_role()),
+            login: (deployment.own_schema())
+                .login(database::Role::Service, deployment.database_of_service())
+                .into(),
             session: format!(
                 "-c search_path={}{}",
                 deployment.layout.schema(),
@@ -345,7 +334,7 @@ async fn pgbench(
             .inconclusive
             .push("pgbench reported no rate".to_owned()),
     }
-    let (orders, events) = rows(ground, deployment.layout.schema()).await?;
+    let (orders, events) = rows(deployment).await?;
     if orders == 0 || orders != events {
         measured.wrong.push(format!(
             "{orders} orders are there with {events} outbox rows"

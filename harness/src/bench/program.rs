@@ -1,15 +1,14 @@
-//! Runs a program of the PostgreSQL installation to its end.
+//! Runs a program of the database's installation to its end.
 
 use super::ground::Ground;
 use super::usage::{self, Used};
 use crate::clock::RunClock;
+use crate::database::{LoginWords, OwnSchema};
 use crate::history::Life;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::run::RunError;
 use crate::run::deployment::failed;
-use crate::stack;
 use futures::FutureExt;
-use relays::config::PostgresTarget;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +16,13 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Between two looks at its CPU time, which is gone with it.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// A program of the PostgreSQL installation is run like this.
+/// A program of the database's installation is run like this.
 pub(super) struct Program {
     /// The program has this name in the installation, e.g. `pgbench`.
     pub name: &'static str,
     pub args: Vec<String>,
     /// The program connects here; its environment tells it so.
-    pub target: PostgresTarget,
+    pub login: LoginWords,
     /// Its session has these settings (PGOPTIONS).
     pub session: String,
     /// Its output goes to the file of this name in the folder `logs`.
@@ -50,24 +49,14 @@ pub(super) async fn run(
     clock: &RunClock,
 ) -> Result<ProgramOutcome, RunError> {
     let log = ground.folder.join("logs").join(&program.log);
-    let target = &program.target;
     let doing = format!("running {}", program.name);
     let spec = ChildSpec {
         name: program.name.to_owned(),
-        program: stack::postgres_program(program.name).await?,
+        program: OwnSchema::program(program.name).await?,
         args: program.args,
-        env: [
-            ("PGHOST", target.host.as_str()),
-            ("PGPORT", &target.port.to_string()),
-            ("PGUSER", &target.user),
-            ("PGPASSWORD", &target.password),
-            ("PGDATABASE", &target.database),
-            ("PGOPTIONS", &program.session),
-            ("PGAPPNAME", "outbox-harness bench"),
-            ("LC_ALL", "C"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
+        env: program
+            .login
+            .environment(&program.session, "outbox-harness bench"),
         user: None,
         folder: None,
         log: log.clone(),

@@ -5,7 +5,6 @@ use super::scenarios;
 use super::systems::Systems;
 use crate::run::RunError;
 use crate::scenario::{Metric, Scenario};
-use relays::config::DatabaseKind;
 use reports::bench::Role;
 
 /// A strategy, and the row that it has.
@@ -26,7 +25,7 @@ impl BenchStrategy {
     fn can_be_between(&self, systems: Systems) -> bool {
         match self.name {
             DEBEZIUM => systems.are_usual(),
-            NOTIFY => systems.database == DatabaseKind::Postgres,
+            NOTIFY => systems.database.has_notifications(),
             _ => true,
         }
     }
@@ -185,7 +184,7 @@ pub(super) fn scenario(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use relays::config::BrokerKind;
+    use relays::config::{BrokerKind, DatabaseKind};
 
     const USUAL: Systems = Systems {
         database: DatabaseKind::Postgres,

@@ -25,7 +25,7 @@ impl Systems {
         let both = [Server::Database(self.database), Server::Broker(self.broker)];
         let beside = both
             .into_iter()
-            .filter(|server| *server != Server::POSTGRES);
+            .filter(|server| !server.is_of_every_stack());
         ServerSettings {
             servers: BTreeSet::from_iter(beside),
             ..ServerSettings::default()

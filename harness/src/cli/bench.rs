@@ -10,7 +10,7 @@ use crate::process::environment;
 use crate::scenario::limits;
 
 /// No benchmark has more at a time.
-const CONNECTIONS: u64 = limits::POSTGRES_CONNECTIONS as u64;
+const CONNECTIONS: u64 = limits::DATABASE_CONNECTIONS as u64;
 
 /// Runs it; says on standard error what is wrong.
 pub fn bench(args: &BenchArgs) -> Outcome {

@@ -1,6 +1,8 @@
 //! MariaDB as a strategy's database.
 
-use super::{Costs, Database, DatabaseClient, Hear, Truth, TruthLook, versions};
+use super::{
+    Costs, Database, DatabaseClient, Hear, Layout, OutboxKind, Truth, TruthLook, versions,
+};
 use crate::history::{NONE, TruthRow};
 use crate::identity::Identity;
 use crate::measure::{STORAGE_BYTES, WAL_BYTES};
@@ -11,7 +13,6 @@ use mysql_async::{Conn, Error, Row};
 use relays::config::{AfterPublish, DatabaseTarget, MariaDbTarget, SourceConfig};
 use relays::mariadb::read_unconfirmed;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox};
-use relays::postgres::schema::{Layout, OutboxKind};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -267,6 +268,17 @@ impl Database for MariaDb {
 
     fn look(&self) -> Box<dyn TruthLook> {
         Box::new(MariaDbLook(MariaDbSession::new(self)))
+    }
+
+    fn log_bytes(&self) -> BoxFuture<'_, Result<f64, String>> {
+        async {
+            // It keeps all of its log, whose length is among the costs.
+            let series = self.costs().read().await;
+            let bytes = series.iter().find(|(name, _)| *name == WAL_BYTES);
+            let bytes = bytes.map(|(_, bytes)| *bytes);
+            bytes.ok_or_else(|| format!("{} did not answer", self.place()))
+        }
+        .boxed()
     }
 
     fn costs(&self) -> Box<dyn Costs> {

@@ -10,8 +10,14 @@ use crate::history::{Rows, TruthRow};
 use crate::identity::Identity;
 use crate::stack::{Stack, StackError};
 use futures::future::BoxFuture;
+pub use postgres::DirectLogin;
+pub use postgres::in_doubt::Unfinished;
+pub use postgres::projection::{Projection, difference};
+pub(crate) use postgres::snapshot::HeldSnapshot;
+pub use postgres::told::TruthQuery;
+pub(crate) use postgres::{ConsumerSchema, LoginWords, OwnSchema, Refusal};
 use relays::config::{AfterPublish, DatabaseKind, DatabaseTarget, SourceConfig};
-use relays::postgres::schema::Layout;
+pub use relays::postgres::schema::{ForeignSchema, Layout, OutboxKind, Role};
 use std::time::{Duration, Instant};
 
 /// What the database holds.
@@ -77,6 +83,9 @@ pub(crate) trait Database: Send + Sync {
 
     /// Looks at what is committed while the run goes on.
     fn look(&self) -> Box<dyn TruthLook>;
+
+    /// Returns how many bytes the server has written to its log so far.
+    fn log_bytes(&self) -> BoxFuture<'_, Result<f64, String>>;
 
     /// Samples what the outbox costs the server.
     fn costs(&self) -> Box<dyn Costs>;

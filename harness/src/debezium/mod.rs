@@ -3,6 +3,7 @@
 //! reports nothing on standard output, so its readiness is asked for.
 
 mod install;
+mod postgres;
 mod ready;
 mod settings;
 
@@ -12,6 +13,7 @@ use crate::process::{ChildSpec, Ready};
 use crate::stack::{StackInfo, jvm};
 use futures::FutureExt;
 pub use install::Install;
+use postgres::SlotSign;
 use ready::Signs;
 use relays::config::{BrokerKind, KafkaTarget, PostgresTarget};
 use std::net::SocketAddr;
@@ -28,9 +30,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct ConnectWorker {
     /// The connector reads from this database, with the relay's own role.
-    pub postgres: PostgresTarget,
+    pub database: PostgresTarget,
     /// The events go to this broker and topic.
-    pub kafka: KafkaTarget,
+    pub broker: KafkaTarget,
     /// Topic of the heartbeats, by which the slot moves on while there is no event; exists.
     pub heartbeat_topic: String,
     /// The connector reads from this replication slot, which exists already.
@@ -61,7 +63,7 @@ impl ConnectWorker {
             _ => {}
         }
         let worker = settings::worker(&self, &install.plugins);
-        let connector = settings::connector(&self);
+        let connector = postgres::connector(&self);
         for (file, all) in [(WORKER, worker), (CONNECTOR, connector)] {
             let text = settings::properties(&all);
             disk::write_secret(&folder.join(file), text.as_bytes()).map_err(doing)?;
@@ -79,8 +81,10 @@ impl ConnectWorker {
         let signs = Arc::new(Signs {
             http,
             rest: self.rest,
-            admin: stack.postgres.clone(),
-            slot: self.slot,
+            slot: SlotSign {
+                admin: stack.postgres.clone(),
+                slot: self.slot,
+            },
             heartbeats: broker::at(BrokerKind::Kafka, &kafka.address)
                 .topic(&self.heartbeat_topic, 1),
         });

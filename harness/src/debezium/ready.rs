@@ -3,12 +3,11 @@
 //! whole way has been gone once: a JVM needs a second or two for the first event).
 
 use super::NAME;
+use super::SlotSign;
 use crate::broker::Topic;
-use crate::database::postgres::fence;
-use relays::config::PostgresTarget;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One answer may take so long.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -55,9 +54,8 @@ impl Status {
 pub(super) struct Signs {
     pub http: reqwest::Client,
     pub rest: SocketAddr,
-    /// The slot is looked up in PostgreSQL directly, not through Toxiproxy, as an administrator.
-    pub admin: PostgresTarget,
-    pub slot: String,
+    /// The slot is looked up in the database directly, not through Toxiproxy, as an administrator.
+    pub slot: SlotSign,
     /// The topic of the heartbeats is read from the broker directly, not through Toxiproxy.
     pub heartbeats: Box<dyn Topic>,
 }
@@ -75,7 +73,7 @@ impl Signs {
 
     async fn all(&self) -> Result<(), String> {
         self.runs().await?;
-        self.holds_slot().await?;
+        self.slot.is_held().await?;
         match self.heartbeats.is_empty().await? {
             true => Err("no heartbeat of it came to Kafka".to_owned()),
             false => Ok(()),
@@ -91,23 +89,6 @@ impl Signs {
         match status.is_running() {
             true => Ok(()),
             false => Err(format!("Connect says {status}")),
-        }
-    }
-
-    /// Somebody streams from the slot.
-    async fn holds_slot(&self) -> Result<(), String> {
-        let mut connection = fence::connect(&self.admin, Instant::now()).await?;
-        let active = sqlx::query_scalar::<_, bool>(
-            "SELECT active FROM pg_replication_slots WHERE slot_name = $1",
-        )
-        .bind(&self.slot)
-        .fetch_optional(&mut connection);
-        match tokio::time::timeout(ANSWER_WITHIN, active).await {
-            Ok(Ok(Some(true))) => Ok(()),
-            Ok(Ok(Some(false))) => Err(format!("nobody streams from slot {}", self.slot)),
-            Ok(Ok(None)) => Err(format!("there is no slot {}", self.slot)),
-            Ok(Err(e)) => Err(format!("asking for slot {}: {e}", self.slot)),
-            Err(_) => Err(format!("asking for slot {}: no answer", self.slot)),
         }
     }
 }

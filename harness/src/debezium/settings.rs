@@ -1,21 +1,21 @@
-//! The worker's and the connector's configuration. Every setting that is not a default is here, with
+//! The worker's configuration, and how its files are written. Every setting that is not a default is here, with
 //! its reason.
 
-use super::{ConnectWorker, NAME, OFFSETS};
+use super::{ConnectWorker, OFFSETS};
 use std::fmt::Write as _;
 use std::path::Path;
 
-type Settings = Vec<(&'static str, String)>;
+pub(super) type Settings = Vec<(&'static str, String)>;
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 
 /// Returns the settings of the Kafka Connect worker, by key; its connectors are looked for in `plugins`.
 pub(super) fn worker(worker: &ConnectWorker, plugins: &Path) -> Settings {
     let mut all = vec![
-        ("bootstrap.servers", worker.kafka.bootstrap.clone()),
+        ("bootstrap.servers", worker.broker.bootstrap.clone()),
         ("listeners", format!("http://{}", worker.rest)),
         ("plugin.path", plugins.display().to_string()),
-        ("producer.linger.ms", linger_ms(worker.kafka.linger_ms)),
+        ("producer.linger.ms", linger_ms(worker.broker.linger_ms)),
     ];
     all.extend(
         [
@@ -40,74 +40,6 @@ pub(super) fn worker(worker: &ConnectWorker, plugins: &Path) -> Settings {
             ("producer.batch.size", "131072"),
             // `request.timeout.ms` stays at 30 s: with less, what is in flight would not cross a link
             // of 50 kB/s in time, and be sent for ever.
-        ]
-        .map(|(key, value)| (key, value.to_owned())),
-    );
-    all
-}
-
-/// Returns the settings of Debezium's PostgreSQL connector with its outbox event router.
-pub(super) fn connector(worker: &ConnectWorker) -> Settings {
-    let postgres = &worker.postgres;
-    let mut all = vec![
-        ("name", NAME.to_owned()),
-        ("database.hostname", postgres.host.clone()),
-        ("database.port", postgres.port.to_string()),
-        ("database.user", postgres.user.clone()),
-        ("database.password", postgres.password.clone()),
-        ("database.dbname", postgres.database.clone()),
-        ("slot.name", worker.slot.clone()),
-        ("publication.name", worker.publication.clone()),
-        (
-            // A regular expression.
-            "table.include.list",
-            format!("{}\\.outbox", postgres.schema),
-        ),
-        ("topic.heartbeat.name", worker.heartbeat_topic.clone()),
-        (
-            "transforms.outbox.route.topic.replacement",
-            worker.kafka.topic.clone(),
-        ),
-    ];
-    all.extend(
-        [
-            (
-                "connector.class",
-                "io.debezium.connector.postgresql.PostgresConnector",
-            ),
-            ("tasks.max", "1"),
-            ("topic.prefix", NAME),
-            ("plugin.name", "pgoutput"),
-            // Slot and publication are made beforehand and stay: no event is committed before the
-            // slot is there, so that there is nothing to take a snapshot of.
-            ("publication.autocreate.mode", "disabled"),
-            ("slot.drop.on.stop", "false"),
-            ("snapshot.mode", "no_data"),
-            // By default ten seconds pass between two attempts.
-            ("slot.max.retries", "60"),
-            ("slot.retry.delay.ms", "500"),
-            ("errors.max.retries", "-1"),
-            ("retriable.restart.connector.wait.ms", "500"),
-            // Moves the slot on while the outbox is idle and the rest of the database is not.
-            ("heartbeat.interval.ms", "1000"),
-            ("tombstones.on.delete", "false"),
-            // Throughput: read ahead, hand over much at once, never sleep for long.
-            ("max.batch.size", "8192"),
-            ("max.queue.size", "32768"),
-            // An eighth of the heap: the queue, what was polled from it and the producer's buffer are
-            // there at the same time, and a JVM without memory ends.
-            ("max.queue.size.in.bytes", "67108864"),
-            ("poll.interval.ms", "10"),
-            ("transforms", "outbox"),
-            (
-                "transforms.outbox.type",
-                "io.debezium.transforms.outbox.EventRouter",
-            ),
-            // The headers of the other relays: `id` by itself, and this one.
-            (
-                "transforms.outbox.table.fields.additional.placement",
-                "type:header:eventType",
-            ),
         ]
         .map(|(key, value)| (key, value.to_owned())),
     );
@@ -149,12 +81,13 @@ pub(super) fn properties(all: &Settings) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::postgres::connector;
     use super::*;
     use relays::config::{KafkaTarget, PostgresTarget};
 
     fn example() -> ConnectWorker {
         ConnectWorker {
-            postgres: PostgresTarget {
+            database: PostgresTarget {
                 host: "127.0.0.1".into(),
                 port: 5432,
                 user: "oh_x_rly".into(),
@@ -162,7 +95,7 @@ mod tests {
                 database: "postgres".into(),
                 schema: "oh_x".into(),
             },
-            kafka: KafkaTarget {
+            broker: KafkaTarget {
                 bootstrap: "127.0.0.1:9092".into(),
                 topic: "oh.x.debezium".into(),
                 linger_ms: 0.2,

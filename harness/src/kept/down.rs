@@ -1,12 +1,11 @@
 //! `stack down`: ends a kept stack, unless somebody uses it, and returns when nothing of it is left but logs.
 
 use crate::process::tree::{self, ProcessId};
-use crate::stack::StackError;
-use crate::stack::external::kept_postgres;
+use crate::stack::external::kept_lock;
 use crate::stack::kept::lock::{self, KeeperLock};
 use crate::stack::kept::state::{self, KeptState};
 use crate::stack::kept::{Found, KeptFolder, clearing};
-use crate::stack::tenancy::{self, Unused};
+use crate::stack::{StackError, Unused};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -80,8 +79,8 @@ async fn unused(folder: &KeptFolder, force: bool) -> Result<Option<Unused>, Stri
     if force {
         return Ok(None);
     }
-    let asked = match kept_postgres(folder) {
-        Ok(postgres) => tenancy::keep_unused(&postgres).await,
+    let asked = match kept_lock(folder) {
+        Ok(lock) => lock.keep_unused().await,
         Err(reason) => Err(reason),
     };
     match asked {

@@ -3,11 +3,10 @@
 use crate::process::tree::{ProcessId, Snapshot};
 use crate::run::sampler::usage;
 use crate::stack::StackError;
-use crate::stack::external::{ask_kept, kept_postgres};
+use crate::stack::external::{ask_kept, kept_lock};
 use crate::stack::kept::installed::Installed;
 use crate::stack::kept::state::KeptState;
 use crate::stack::kept::{Found, KeptFolder};
-use crate::stack::tenancy;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -145,8 +144,8 @@ async fn of_one_that_is_up(
 /// Sees that all three servers answer, and asks who uses them; an Err says what stands in the way.
 async fn user(folder: &KeptFolder) -> Result<Option<String>, String> {
     ask_kept(folder).await?;
-    let postgres = kept_postgres(folder)?;
-    match tokio::time::timeout(USER_WITHIN, tenancy::user(&postgres)).await {
+    let lock = kept_lock(folder)?;
+    match tokio::time::timeout(USER_WITHIN, lock.user()).await {
         Ok(asked) => asked.map_err(|e| format!("PostgreSQL does not answer: {e}")),
         Err(_) => Err(format!(
             "PostgreSQL does not say within {USER_WITHIN:?} who uses it"

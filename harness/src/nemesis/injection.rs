@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use super::ledger::not_ours;
 use super::{Announcement, FaultTargets};
-use crate::database::postgres::snapshot::HeldSnapshot;
+use crate::database::HeldSnapshot;
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
@@ -376,15 +376,16 @@ impl Injection {
                 Ok(())
             }
             FaultKind::OldSnapshot => {
-                if victim != Victim::POSTGRES {
-                    return Err(format!("{} has no snapshots", victim.name()));
+                match victim {
+                    Victim::Server(server) if server.has_database_faults() => {}
+                    other => return Err(format!("{} has no snapshots", other.name())),
                 }
                 if holds.ends > 0 || holds.pauses > 0 {
                     return Err(format!("{} is not there to be asked", victim.name()));
                 }
                 let admin = targets.admin.as_ref();
                 let admin = admin.ok_or("nobody may open a session of the database")?;
-                *self.snapshot.lock().await = Some(HeldSnapshot::take(admin).await?);
+                *self.snapshot.lock().await = Some(admin.take_snapshot().await?);
                 Ok(())
             }
             FaultKind::Down | FaultKind::Toxic { .. } => {

@@ -7,6 +7,7 @@ mod rescue;
 mod trigger;
 
 use crate::clock::RunClock;
+use crate::database::DirectLogin;
 use crate::evidence::Observers;
 use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::process::{Child, Stop};
@@ -14,7 +15,6 @@ use crate::scenario::{BrokerNode, Fault, Link, Topology, Victim};
 use crate::stack::{HotStandby, Route};
 use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
-use relays::config::PostgresTarget;
 pub use rescue::heal_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,9 +69,9 @@ pub struct FaultTargets {
     /// This is the name of the topic of the events.
     pub topic: String,
     /// Who may read the database directly, where a fault waits for something there.
-    pub reader: Option<PostgresTarget>,
+    pub reader: Option<DirectLogin>,
     /// Who may open sessions of the database that has the strategy's tables, around all proxies.
-    pub admin: Option<PostgresTarget>,
+    pub admin: Option<DirectLogin>,
     /// This server can take the place of the database's, where there is one.
     pub hot_standby: Option<Arc<HotStandby>>,
     /// This clock gives the run time (ns) at which faults are injected, healed and observed.

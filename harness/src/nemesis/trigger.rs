@@ -5,10 +5,10 @@ mod log;
 mod sql;
 
 use super::Counts;
+use crate::database::DirectLogin;
 use crate::process::Child;
 use crate::scenario::{Trigger, Victim};
 use log::Follower;
-use relays::config::PostgresTarget;
 use sql::QueryPoller;
 pub use sql::{BadQuery, try_queries};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(super) struct Sources<'a> {
     /// Whose logs can be followed.
     pub processes: &'a BTreeMap<Victim, Child>,
     /// Who may read the database, where anybody waits for something there.
-    pub reader: Option<&'a PostgresTarget>,
+    pub reader: Option<&'a DirectLogin>,
 }
 
 /// A trigger, and how far it has come.

@@ -5,7 +5,6 @@ use super::context::Context;
 use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
 use crate::broker::{GroupProgress, Offsets};
 use crate::clock::RunClock;
-use crate::database::postgres::effects;
 use crate::fence::patience::Patience;
 use crate::history::{ConsumerEnd, EffectRow, LogRow, Rows};
 use std::collections::BTreeMap;
@@ -175,14 +174,13 @@ async fn read(
         return Err("it was never started".to_owned());
     };
     let stopped = deployment.stop_consumer(child).await?;
-    let layout = deployment.consumer_layout(deployed.index);
+    let schema = deployment.consumer_schema(deployed.index);
     let progress = last_progress(deployment, deployed).await?;
     let effects = match deployment.take_sink(deployed.index) {
         Some(sink) => sink.calls(clock).await?,
         None => {
-            let admin = deployment.admin_of_consumers();
             let of_run = (&*deployment.identity, &clock);
-            effects::read(admin, &layout, of_run, deployed.index as u32).await?
+            schema.effects(of_run, deployed.index as u32).await?
         }
     };
     into.extend(&effects);

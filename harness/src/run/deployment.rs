@@ -12,7 +12,7 @@ use super::RunError;
 use super::strategies::StrategyParts;
 use crate::broker::{Broker, Topic, claim};
 use crate::call_sink::CallSink;
-use crate::database::Database;
+use crate::database::{Database, DirectLogin, Layout, OwnSchema};
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{self, BadQuery};
 use crate::process::reaper::Reaper;
@@ -30,8 +30,6 @@ pub use ending::Leave;
 use keeper::Keeper;
 use referee::topics::Topics;
 use relays::cache::CacheLosses;
-use relays::config::PostgresTarget;
-use relays::postgres::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,8 +64,8 @@ pub struct Deployment<'a> {
     pub layout: Layout,
     /// What of the database is its own.
     pub(super) database: Box<dyn Database>,
-    /// The administrator's way to the database of PostgreSQL that has its tables, around all proxies.
-    admin: PostgresTarget,
+    /// The same for what only strategies in the stack's own database are asked.
+    pub(super) own_schema: OwnSchema,
     /// This is the name of the run's own topic, with which the names of all that is on the broker begin.
     pub topic_name: String,
     /// These are the topics of the events: mostly the run's own.
@@ -117,7 +115,6 @@ pub struct Deployment<'a> {
 impl Deployment<'_> {
     /// Makes schema, topic and proxies; starts nothing.
     pub async fn prepare(&mut self) -> Result<(), RunError> {
-        let info = self.stack.info();
         if let Some(note) = self.leftover() {
             self.reaper
                 .note(&note)
@@ -134,9 +131,8 @@ impl Deployment<'_> {
             .await
             .map_err(|e| failed(&format!("setting up what is its own in {title}"), &e))?;
         if self.reader().is_some() {
-            schema::create_reader(&info.postgres, &self.layout)
-                .await
-                .map_err(|e| failed("setting up who may read", &e))?;
+            let created = self.own_schema.create_reader().await;
+            created.map_err(|e| failed("setting up who may read", &e))?;
         }
         self.topic
             .create()
@@ -248,18 +244,14 @@ impl Deployment<'_> {
     }
 
     /// Who may read the database directly, where a fault waits for something there.
-    fn reader(&self) -> Option<PostgresTarget> {
+    fn reader(&self) -> Option<DirectLogin> {
         let topology = self.strategy.topology();
         let mut faults = self.scenario.faults.iter();
         let waits = faults.any(|fault| {
             let asks = fault.trigger().is_some_and(|t| t.query().is_some());
             asks && fault.concerns(topology)
         });
-        waits.then(|| PostgresTarget {
-            user: self.layout.reader_role(),
-            password: self.layout.password.clone(),
-            ..self.admin().clone()
-        })
+        waits.then(|| self.own_schema.reader().into())
     }
 
     /// What faults wait for in the database can be asked.

@@ -51,18 +51,15 @@ fn commit_modes(
 /// Returns versions, addresses and settings of the stack's servers, as names and values.
 pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
     let mut all = info.environment.clone();
-    let postgres_url = format!(
-        "postgres://{}@{}:{}/{}",
-        info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database
-    );
+    let database_url = info.database_url();
     for (name, value) in [
-        ("stack.provider", &info.provider),
-        ("stack.postgres.version", &info.postgres_version),
-        ("stack.postgres.url", &postgres_url),
+        ("stack.provider", info.provider.as_str()),
+        ("stack.postgres.version", info.database_version()),
+        ("stack.postgres.url", &database_url),
         ("stack.toxiproxy.version", &info.toxiproxy_version),
         ("stack.toxiproxy.url", &info.toxiproxy_url),
     ] {
-        all.insert(name.to_owned(), value.clone());
+        all.insert(name.to_owned(), value.to_owned());
     }
     for (server, known) in Server::ALL
         .iter()

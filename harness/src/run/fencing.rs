@@ -4,9 +4,7 @@ use super::Event;
 use super::context::Context;
 use super::deployment::Deployment;
 use super::strategies::Held;
-use crate::database::Truth;
-use crate::database::postgres::fence;
-use crate::database::postgres::in_doubt::{self, Unfinished};
+use crate::database::{Truth, Unfinished};
 use crate::fence::Fence;
 use crate::fence::patience::Patience;
 use crate::history::{
@@ -290,10 +288,7 @@ impl Fencing<'_> {
     }
 
     async fn read_truth(&self, drain_until: Option<Instant>) -> Result<(Truth, String), String> {
-        let admin = self.deployment.admin();
-        let Deployment {
-            layout, identity, ..
-        } = self.deployment;
+        let identity = &self.deployment.identity;
         let truth = match self.deployment.parts.truth(self.deployment) {
             None => {
                 let unfinished = match drain_until {
@@ -314,16 +309,11 @@ impl Fencing<'_> {
                 return Ok((truth, detail));
             }
             Some(told) => {
-                let deadline = Instant::now() + STEP_WITHIN;
-                let mut connection = fence::close(admin, layout, deadline).await?;
-                let rows = told
-                    .read(identity, self.requests, self.work_within())
-                    .await?;
-                let lsn = fence::log_position(&mut connection).await;
-                Truth {
-                    rows: rows.into_iter().collect(),
-                    lsn: lsn.map_err(|e| format!("asking where the log ends: {e}"))?,
-                }
+                let of_run = (&**identity, &**self.requests);
+                let closed_by = Instant::now() + STEP_WITHIN;
+                (self.deployment.own_schema)
+                    .close_and_ask(&told, of_run, closed_by, self.work_within())
+                    .await?
             }
         };
         let detail = format!("{} committed versions", truth.rows.len());
@@ -333,12 +323,10 @@ impl Fencing<'_> {
     /// What the order service left in doubt, where its relay is there to finish that; says what was left all the
     /// same.
     async fn settle_in_doubt(&self, drain_until: Instant) -> Result<Unfinished, String> {
-        let (admin, layout) = (self.deployment.admin(), &self.deployment.layout);
-        let shut_out_by = Instant::now() + STEP_WITHIN;
-        let mut connection = fence::shut_out(admin, layout, shut_out_by).await?;
-        let deadline = drain_until.min(Instant::now() + STEP_WITHIN);
         let goes_on = || self.deployment.relay_goes_on();
-        in_doubt::settle(&mut connection, layout, deadline, goes_on).await
+        (self.deployment.own_schema)
+            .settle(drain_until, STEP_WITHIN, goes_on)
+            .await
     }
 
     /// A dual write has nothing that could still deliver once its service is gone, and neither has an

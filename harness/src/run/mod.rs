@@ -152,7 +152,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
 fn servers_of(scenario: &Scenario) -> BTreeSet<Server> {
     let others = Server::ALL
         .into_iter()
-        .filter(|server| *server != Server::POSTGRES && !server.is_node());
+        .filter(|server| !server.is_of_every_stack() && !server.is_node());
     let used = |server: &Server| {
         let mut strategies = scenario.strategies.iter();
         strategies.any(|strategy| strategy.topology().has_server(*server))

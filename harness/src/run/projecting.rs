@@ -3,9 +3,7 @@
 
 use super::deployment::Deployment;
 use crate::clock::RunClock;
-use crate::database::Truth;
-use crate::database::postgres::fence;
-use crate::database::postgres::projection::{Projection, difference, rebuild};
+use crate::database::{Projection, Truth, difference};
 use crate::fence::patience::Patience;
 use crate::history::{Rows, Sample, TruthRow};
 use crate::measure::REBUILD_MS;
@@ -55,9 +53,9 @@ fn timed(truth: &Rows<TruthRow>, rebuilt: Result<Projection, String>) -> Result<
 
 async fn rebuilt(deployment: &Deployment<'_>) -> Result<Projection, String> {
     let soon = Instant::now() + CONNECT_WITHIN;
-    let mut connection = fence::connect(deployment.admin(), soon).await?;
-    let rebuilt = rebuild(&mut connection, &deployment.layout, &deployment.identity).await;
-    rebuilt.map_err(|e| e.to_string())
+    (deployment.own_schema)
+        .rebuild(&deployment.identity, soon)
+        .await
 }
 
 #[cfg(test)]

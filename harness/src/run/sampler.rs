@@ -4,11 +4,9 @@
 mod prepared;
 
 use crate::clock::RunClock;
-use crate::database::Costs;
+use crate::database::{Costs, Layout, OwnSchema};
 use crate::history::{Sample, WALL_DRIFT_NS};
 use crate::process::Child;
-use relays::config::PostgresTarget;
-use relays::postgres::schema::Layout;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -20,9 +18,9 @@ pub(crate) struct Sampler {
     pub clock: RunClock,
     /// These are the processes to sample, each with its name; the harness itself is always sampled.
     pub processes: Vec<Child>,
-    /// By this the sampler reaches PostgreSQL, directly and as an administrator.
-    pub admin: PostgresTarget,
-    /// Names there.
+    /// This is where its two-phase commits are prepared, if it makes any.
+    pub own_schema: OwnSchema,
+    /// What it has in its database.
     pub layout: Layout,
 }
 

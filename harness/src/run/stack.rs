@@ -5,7 +5,8 @@ use super::rehearsal::{self, Rehearsal};
 use super::{Event, Options, Reporter, RunError, ScenarioRun, StackChoice, folder, strategies};
 use crate::process::reaper::Reaper;
 use crate::scenario::{self, Server};
-use crate::stack::{Jit, ServerSettings, Stack};
+use crate::stack::{BRIEF_WARM_UP, Jit, ServerSettings, Stack};
+use relays::config::BrokerKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +28,9 @@ pub(crate) async fn start(
     let stack = Stack::start(provider, reaper).await?;
     let info = stack.info();
     let mut what = format!(
-        "PostgreSQL {} at {}:{}",
-        info.postgres_version, info.postgres.host, info.postgres.port,
+        "PostgreSQL {} at {}",
+        info.database_version(),
+        info.database_address(),
     );
     let mut add = |title: &str, version: &str, address: &str| {
         what.push_str(&format!(", {title} {version} at {address}"));
@@ -86,7 +88,7 @@ async fn warm(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError
         Stack::Own(_) => {
             let mut interrupted = scenario_run.interrupted.clone();
             tokio::select! {
-                warm = warm_up(scenario_run.stack, crate::stack::warm_up::BRIEF) => warm,
+                warm = warm_up(scenario_run.stack, BRIEF_WARM_UP) => warm,
                 failed = scenario_run.stack.ends_by_itself() => Err(failed.into()),
                 Ok(_) = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted {
                     folder: scenario_run.folder.to_owned(),
@@ -145,14 +147,8 @@ pub(crate) async fn warm_to_keep(
 
 /// Gives a broker so much ordinary work that its speed is its own.
 pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
-    // Of the brokers, Kafka alone runs code that is compiled as it runs.
-    let Some(kafka) = stack.info().kafka() else {
-        return Ok(());
-    };
     let topic = format!("oh.{}.warm-up", stack.run_key().run);
-    let place = (kafka.address.as_str(), stack.info().kafka_replicas);
-    let warmed = crate::stack::warm_up::warm_up(place, &topic, lasts).await;
-    match warmed {
+    match stack.warm_up(&topic, lasts).await {
         Ok(()) => Ok(()),
         Err(e) => Err(match stack.failure().await {
             Some(failed) => failed.into(),
@@ -163,8 +159,9 @@ pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunErr
 
 /// Leaves the stack running, and says how to use it and how to stop it.
 pub(super) async fn keep(stack: Stack, folder: &Path, reporter: &Reporter) -> Result<(), RunError> {
-    let has_nodes = !stack.info().kafka_nodes.is_empty();
-    if stack.info().kafka().is_none() || has_nodes {
+    let has_nodes = !stack.info().broker_nodes.is_empty();
+    let has_usual = stack.info().brokers.contains_key(&BrokerKind::USUAL);
+    if !has_usual || has_nodes {
         for text in stack.keep().await? {
             reporter.event(Event::Note { text });
         }

@@ -182,7 +182,7 @@ async fn load_and_fence(
             .chain(&deployment.consumers)
             .cloned()
             .collect(),
-        admin: deployment.admin().clone(),
+        own_schema: deployment.own_schema.clone(),
         layout: deployment.layout.clone(),
     };
     let sampler = tokio::spawn(sampler.run(deployment.database.costs(), sampling));

@@ -261,7 +261,7 @@ mod tests {
             skew: 0.0,
             ramp: Duration::ZERO,
             partitions: 1,
-            postgres_connections: 1,
+            database_connections: 1,
             min_committed_per_phase: 100,
             read_share: 0.0,
         }

@@ -97,7 +97,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
     let topic = kafka::replicated(&bootstrap, 3).topic(TOPIC, 1);
     topic.create().await.unwrap();
     publish(&bootstrap).await;
-    let first = leader_of(&info.kafka_nodes, TOPIC).await.unwrap();
+    let first = leader_of(&info.broker_nodes, TOPIC).await.unwrap();
     let metadata = consumer(&bootstrap)
         .fetch_metadata(Some(TOPIC), PATIENCE)
         .unwrap();
@@ -115,7 +115,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
     // Then another one leads, and has what was acknowledged
     let deadline = std::time::Instant::now() + PATIENCE;
     let second = loop {
-        match leader_of(&info.kafka_nodes, TOPIC).await {
+        match leader_of(&info.broker_nodes, TOPIC).await {
             Ok(node) if node != first => break node,
             said => assert!(std::time::Instant::now() < deadline, "{said:?}"),
         }

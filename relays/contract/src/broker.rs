@@ -21,6 +21,9 @@ impl BrokerKind {
     /// These are all of them.
     pub const ALL: [Self; 3] = [Self::Kafka, Self::RabbitMq, Self::Nats];
 
+    /// This is the one of who names none.
+    pub const USUAL: Self = Self::Kafka;
+
     /// Returns its name in files: `kafka`.
     pub const fn name(self) -> &'static str {
         match self {

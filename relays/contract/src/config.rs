@@ -358,7 +358,7 @@ impl CommitMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecovererConfig {
     /// This is the database, with the recoverer's own role.
-    pub postgres: PostgresTarget,
+    pub database: PostgresTarget,
     /// Only the role that prepared a transaction may end it: this one, which the recoverer's is a member of.
     pub service_role: String,
     /// This is the broker, and the topic of the events.

@@ -118,7 +118,7 @@ impl OffsetCommit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConsumerConfig {
     /// This is the database, with the consumer's own role, and the schema of its effects.
-    pub postgres: PostgresTarget,
+    pub database: PostgresTarget,
     /// It reads the topic of this broker.
     pub broker: BrokerTarget,
     /// Its members are all that this consumer group has; where the broker has no such setting, it is one.

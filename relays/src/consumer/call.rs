@@ -1,8 +1,8 @@
 //! Effects that are calls: no transaction covers one, so a crash at the wrong moment makes it twice or never.
 
+use super::CallInbox;
 use super::batch::ConsumedEvent;
 use super::ending::EndSignal;
-use super::inbox::CallInbox;
 use super::side::Undone;
 use super::sink::SinkClient;
 use crate::pump::backoff::Backoff;

@@ -3,14 +3,11 @@
 
 mod batch;
 mod call;
-mod database;
-mod effect;
 mod ending;
-mod inbox;
+mod postgres;
 mod reader;
 mod side;
 mod sink;
-mod transaction;
 
 use crate::broker;
 use crate::config::{BrokerKind, OnFailure};
@@ -22,6 +19,7 @@ pub use contract::consumer::{
     CallBody, CallTarget, ConsumerConfig, EffectKind, IDEMPOTENCY_KEY, Idempotency, OffsetCommit,
 };
 use ending::EndSignal;
+use postgres::{CallInbox, ConsumerDatabase, EffectTransaction};
 use reader::GroupReader;
 use side::{EffectSide, Undone};
 use std::sync::Arc;

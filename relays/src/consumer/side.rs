@@ -2,13 +2,9 @@
 
 use super::batch::ConsumedEvent;
 use super::call::EffectCall;
-use super::database::ConsumerDatabase;
-use super::effect::statement;
 use super::ending::EndSignal;
-use super::inbox::CallInbox;
 use super::sink::SinkClient;
-use super::transaction::EffectTransaction;
-use crate::postgres::schema::quote_identifier;
+use super::{CallInbox, ConsumerDatabase, EffectTransaction};
 use contract::consumer::{ConsumerConfig, Idempotency};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,15 +30,8 @@ impl EffectSide {
         member: u16,
         turn: &Arc<Mutex<()>>,
     ) -> Result<Self, String> {
-        let schema = &config.postgres.schema;
-        let database = ConsumerDatabase::new(&config.postgres, member);
-        let quoted = quote_identifier(schema);
-        if let Some(statement) = statement(&quoted, config.effect, config.idempotency) {
-            return Ok(Self::Transaction(EffectTransaction {
-                database,
-                statement,
-                turn: Arc::clone(turn),
-            }));
+        if let Some(transaction) = EffectTransaction::of(config, member, turn) {
+            return Ok(Self::Transaction(transaction));
         }
         let Some(sink) = config.sink.clone() else {
             return Err("its configuration does not say whom it calls (`sink`)".to_owned());
@@ -50,7 +39,7 @@ impl EffectSide {
         Ok(Self::Call(EffectCall {
             sink: SinkClient::new(sink),
             inbox: match config.idempotency {
-                Idempotency::Inbox => Some(CallInbox::new(database, schema)),
+                Idempotency::Inbox => Some(CallInbox::new(config, member)),
                 Idempotency::None | Idempotency::Key => None,
             },
             commit: config.commit,

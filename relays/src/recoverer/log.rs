@@ -53,7 +53,7 @@ pub(super) struct DecisionLog {
 impl DecisionLog {
     /// Connects at the first call.
     pub fn new(config: &RecovererConfig) -> Self {
-        let target = &config.postgres;
+        let target = &config.database;
         let path = quote_identifier(&target.schema);
         Self {
             options: connect_options(target, "outbox-harness recoverer")

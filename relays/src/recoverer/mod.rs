@@ -12,14 +12,14 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use broker::BrokerEnd;
 use log::{DecisionLog, InDoubt};
-use questions::{KafkaAnswer, Questions};
+use questions::{BrokerAnswer, Questions};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The log is looked at this often.
 const EVERY: Duration = Duration::from_millis(100);
 /// Then PostgreSQL's side has its turn again, whatever Kafka has not answered.
-const KAFKA_WITHIN: Duration = Duration::from_millis(500);
+const BROKER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Recovers until SIGTERM, reconnecting with back-off on either side. Blocks its thread.
 pub fn run(config: RecovererConfig) -> Result<(), String> {
@@ -93,10 +93,10 @@ impl Recoverer {
         self.has_database();
         let (finished, failure) = self.finish_prepared(in_doubt).await?;
         let (over, open): (Vec<_>, Vec<_>) = finished.into_iter().partition(|one| one.is_over);
-        let until = Instant::now() + KAFKA_WITHIN;
-        self.end_in_kafka(open, until).await?;
+        let until = Instant::now() + BROKER_WITHIN;
+        self.end_at_broker(open, until).await?;
         let unfenced = over.into_iter().filter(|one| !one.is_fenced).collect();
-        self.fence_in_kafka(unfenced, until).await?;
+        self.fence_at_broker(unfenced, until).await?;
         failure.map_or(Ok(()), Err)
     }
 
@@ -127,16 +127,16 @@ impl Recoverer {
     }
 
     /// Ends transactions of Kafka, as many as are answered by `until`. An Err is the database's.
-    async fn end_in_kafka(&mut self, open: Vec<InDoubt>, until: Instant) -> Result<(), String> {
+    async fn end_at_broker(&mut self, open: Vec<InDoubt>, until: Instant) -> Result<(), String> {
         self.ends.have(open);
         while let Some((one, answer)) = self.ends.next(until).await {
             match answer {
-                Ok(KafkaAnswer::Ended(end)) => {
+                Ok(BrokerAnswer::Ended(end)) => {
                     self.has_broker();
                     self.has_ended(&one, &end).await?;
                 }
                 // (it is not asked here)
-                Ok(KafkaAnswer::Fenced(_)) => {}
+                Ok(BrokerAnswer::Fenced(_)) => {}
                 Err(reason) => {
                     tracing::warn!("{reason}");
                     self.lost_broker(reason);
@@ -149,15 +149,15 @@ impl Recoverer {
     /// Has the broker take nothing more of producers whose last transaction has ended, as far as it answers by `until`;
     /// what it cannot say yet is asked again in the next round. That it refuses keeps no transaction from being ended. An
     /// Err is the database's.
-    async fn fence_in_kafka(&mut self, over: Vec<InDoubt>, until: Instant) -> Result<(), String> {
+    async fn fence_at_broker(&mut self, over: Vec<InDoubt>, until: Instant) -> Result<(), String> {
         self.fences.have(over);
         while let Some((one, answer)) = self.fences.next(until).await {
             match answer {
-                Ok(KafkaAnswer::Fenced(true)) => {
+                Ok(BrokerAnswer::Fenced(true)) => {
                     self.log.connect().await?;
                     self.log.fenced(&one.producer.transactional_id).await?;
                 }
-                Ok(KafkaAnswer::Fenced(false) | KafkaAnswer::Ended(_)) => {}
+                Ok(BrokerAnswer::Fenced(false) | BrokerAnswer::Ended(_)) => {}
                 Err(reason) => tracing::warn!("{reason}"),
             }
         }

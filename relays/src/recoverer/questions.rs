@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// What the broker says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum KafkaAnswer {
+pub(super) enum BrokerAnswer {
     /// The transaction has ended so.
     Ended(BrokerEnd),
     /// Whether the broker takes nothing of the producer any more.
@@ -23,7 +23,7 @@ pub(super) struct Questions {
     /// These were not asked yet.
     waiting: VecDeque<InDoubt>,
     /// This one has no answer yet.
-    under_way: Option<(InDoubt, JoinHandle<Result<KafkaAnswer, String>>)>,
+    under_way: Option<(InDoubt, JoinHandle<Result<BrokerAnswer, String>>)>,
     /// It was asked about this one last: those behind it are first.
     last: Option<String>,
     /// Nothing is asked before this, after the broker could not be asked.
@@ -58,7 +58,10 @@ impl Questions {
 
     /// Returns the next answer, and about what; `None` if none comes by `until`, or nothing is to be asked for now: a
     /// broker that is away costs seconds, so after an Err there is a pause.
-    pub async fn next(&mut self, until: Instant) -> Option<(InDoubt, Result<KafkaAnswer, String>)> {
+    pub async fn next(
+        &mut self,
+        until: Instant,
+    ) -> Option<(InDoubt, Result<BrokerAnswer, String>)> {
         if self.under_way.is_none() {
             let now = Instant::now();
             if now < self.from || now >= until {
@@ -81,16 +84,16 @@ impl Questions {
     }
 }
 
-async fn ask(bootstrap: String, one: InDoubt) -> Result<KafkaAnswer, String> {
+async fn ask(bootstrap: String, one: InDoubt) -> Result<BrokerAnswer, String> {
     let producer = &one.producer;
     match one.is_over {
         true => {
             let fenced = broker::fence(&bootstrap, &producer.transactional_id).await;
-            fenced.map(KafkaAnswer::Fenced)
+            fenced.map(BrokerAnswer::Fenced)
         }
         false => {
             let ended = broker::end(&bootstrap, producer, one.is_commit).await;
-            ended.map(KafkaAnswer::Ended)
+            ended.map(BrokerAnswer::Ended)
         }
     }
 }

@@ -4,8 +4,8 @@
 //! Nothing here waits for ever: connecting, lending and every use are bounded, so that a link
 //! which swallows packets cannot hold a connection beyond its bound.
 
+use super::database::{DatabaseSession, Login};
 use super::database_error::{ClientError, DatabaseError};
-use super::session::{DatabaseSession, Login};
 use crate::signal::{Signal, emit};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};

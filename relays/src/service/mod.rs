@@ -6,46 +6,42 @@
 mod caching;
 mod change;
 mod connections;
+mod database;
 mod database_error;
 mod dual_write;
 mod event;
 mod finishing;
 mod http;
-mod mariadb_orders;
 mod monitor;
 mod outbox;
-mod postgres;
 mod producer;
 mod reading;
-mod session;
 mod steps;
 mod transaction;
-mod two_phase;
 
-pub use postgres::{PLACING, SESSION};
+pub use database::{PLACING, SESSION};
 
 use crate::broker;
-use crate::config::{DatabaseTarget, ServiceConfig, WritePathConfig};
+use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;
 use axum::serve::ListenerExt;
 use caching::{Invalidation, OrderCache};
 use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections};
+use database::two_phase::{self, ParticipantSettings, Participants, TwoPhase};
+use database::{Announcement, ForeignStatements, Login, Orders};
 use database_error::DatabaseError;
 use dual_write::DualWrite;
 use monitor::{Monitor, ServiceReporter};
 use outbox::Outbox;
-use postgres::{Announcement, ForeignStatements, Orders};
 use producer::EventProducer;
 use reading::OrderReader;
-use session::Login;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use two_phase::{ParticipantSettings, Participants, TwoPhase};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -103,7 +99,7 @@ pub async fn serve_until(
             publish_timeout_ms, ..
         } => HOLD_MAX + 2 * producer::delivery_within(Some(*publish_timeout_ms)),
     };
-    let login = login(&config, wait + 2 * ANSWER_WITHIN);
+    let login = Login::of(&config, wait + 2 * ANSWER_WITHIN);
     let connections = tokio::select! {
         connections = Connections::open(login.clone(), config.database_connections) => connections?,
         () = &mut stop => return Ok(()),
@@ -169,8 +165,7 @@ pub async fn serve_until(
             };
             let lent = Arc::clone(&connections);
             let noted = (monitor, trace.clone());
-            let schema = config.database.postgres()?.schema.clone();
-            let life = (login.postgres()?.clone(), schema);
+            let life = two_phase::life(&config.database, &login)?;
             let participants = Participants::open(producers, settings, life, lent, noted);
             let participants = tokio::select! {
                 participants = participants => participants,
@@ -192,24 +187,7 @@ pub async fn serve_until(
     Ok(())
 }
 
-/// How the service logs in to its database.
-fn login(config: &ServiceConfig, transaction_idle: Duration) -> Login {
-    match &config.database {
-        DatabaseTarget::Postgres(target) => {
-            let mut session = postgres::session(target, transaction_idle);
-            if let WritePathConfig::TwoPhase { .. } = &config.write_path {
-                // Kafka is told to commit what was decided: a server that crashes must not forget that.
-                session = session.options([("synchronous_commit", "on")]);
-            }
-            Login::Postgres(Box::new(session))
-        }
-        DatabaseTarget::MariaDb(target) => {
-            Login::MariaDb(mariadb_orders::login(target, transaction_idle))
-        }
-    }
-}
-
-/// What only PostgreSQL has is not begun without it.
+/// What only one database has is not begun with another.
 fn check_database(config: &ServiceConfig) -> Result<(), String> {
     match &config.write_path {
         WritePathConfig::Outbox { notify: false } | WritePathConfig::DualWrite { .. } => Ok(()),
@@ -218,7 +196,7 @@ fn check_database(config: &ServiceConfig) -> Result<(), String> {
         | WritePathConfig::Events
         | WritePathConfig::Foreign { .. }
         | WritePathConfig::TwoPhase { .. } => {
-            let needed = config.database.postgres().map(drop);
+            let needed = database::has_every_write_path(&config.database);
             needed.map_err(|reason| format!("`write_path`: {reason}"))
         }
     }

@@ -2,9 +2,8 @@
 
 use super::caching::Invalidation;
 use super::change::{Change, Outcome, Rejection};
+use super::database::{DatabaseSession, Orders};
 use super::database_error::DatabaseError;
-use super::postgres::Orders;
-use super::session::DatabaseSession;
 use crate::order::Directive;
 use std::time::Duration;
 use tokio::time::sleep;

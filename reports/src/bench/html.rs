@@ -57,14 +57,14 @@ pub fn export(bench: &Bench) -> Result<Vec<u8>, ExportError> {
 
 fn facts(bench: &Bench) -> Vec<String> {
     let stack = &bench.stack;
-    let servers = stack.used();
-    let servers = servers.map(|(name, version, _)| format!("{name} {version}"));
+    let named = |(name, version, _): (&str, &str, &str)| format!("{name} {version}");
+    let servers = stack.used().map(named);
     let first = [
         bench.started_at.clone(),
         format!("took {}", figures::seconds(Some(bench.took_s))),
         super::rounds(bench),
         format!("{} stack", stack.provider),
-        format!("PostgreSQL {}", stack.postgres.version),
+        named(stack.database()),
     ];
     let proxy = format!("Toxiproxy {}", stack.toxiproxy.version);
     first.into_iter().chain(servers).chain([proxy]).collect()

@@ -36,14 +36,14 @@ pub fn of(record: &Record) -> String {
     if let Some(closed) = comparison::closed_loop(record) {
         html.push_str(&format!("<p class=\"lesson\">{}</p>", escaped(&closed)));
     }
-    let servers = stack.used();
-    let servers = servers.map(|(name, version, _)| format!("{name} {version}"));
+    let named = |(name, version, _): (&str, &str, &str)| format!("{name} {version}");
+    let servers = stack.used().map(named);
     let first = [
         record.started_at.clone(),
         format!("took {}", figures::seconds(Some(record.took_s))),
         format!("seed {}", record.seed),
         format!("{} stack", stack.provider),
-        format!("PostgreSQL {}", stack.postgres.version),
+        named(stack.database()),
     ];
     let facts: Vec<String> = first
         .into_iter()

@@ -17,14 +17,10 @@ pub fn limits(record: &Record) -> String {
 /// Returns the table of servers, settings and load.
 pub fn environment(record: &Record) -> String {
     let stack = &record.stack;
-    let (database, proxy) = (&stack.postgres, &stack.toxiproxy);
-    let database = (
-        "PostgreSQL",
-        database.version.as_str(),
-        database.url.as_str(),
-    );
+    let proxy = &stack.toxiproxy;
     let proxy = ("Toxiproxy", proxy.version.as_str(), proxy.url.as_str());
-    let servers = std::iter::once(database).chain(stack.used()).chain([proxy]);
+    let database = std::iter::once(stack.database());
+    let servers = database.chain(stack.used()).chain([proxy]);
     let mut rows = String::new();
     let mut add = |name: &str, value: &str| {
         rows.push_str(&format!(

@@ -11,9 +11,12 @@ const AT_THE_END_NS: i64 = 1_500_000_000;
 const BETWEEN_NS: i64 = 2_000_000_000;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
-    let Place::Process(Victim::POSTGRES) = place else {
-        return Err(lack("only the database server has snapshots", FITTING));
-    };
+    match place {
+        Place::Process(Victim::Server(server)) if server.has_database_faults() => {}
+        Place::Process(_) | Place::Link(_) => {
+            return Err(lack("only the database server has snapshots", FITTING));
+        }
+    }
     let in_force = case.injected_ns..=case.healing_ns;
     let looks = series(case, HORIZON_HELD).filter(|(at_ns, _)| in_force.contains(at_ns));
     let (times, held): (Vec<i64>, Vec<f64>) = looks.unzip();

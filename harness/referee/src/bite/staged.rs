@@ -109,7 +109,7 @@ impl Staged {
                 skew: 0.0,
                 ramp: Duration::ZERO,
                 partitions: 1,
-                postgres_connections: 4,
+                database_connections: 4,
                 min_committed_per_phase: 100,
                 read_share: 0.0,
             },

@@ -474,7 +474,7 @@ fn workload() -> Workload {
         skew: 0.0,
         ramp: Duration::ZERO,
         partitions: PARTITIONS,
-        postgres_connections: 8,
+        database_connections: 8,
         min_committed_per_phase: 1,
         read_share: 0.0,
     }

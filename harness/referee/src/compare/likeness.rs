@@ -21,11 +21,12 @@ const DEBEZIUM: &str = "debezium";
 /// Returns what a comparison wants alike, as names and values.
 fn settings(record: &Record) -> BTreeMap<String, String> {
     let stack = &record.stack;
+    let (database, version, _) = stack.database();
     let named = [
         ("scenario", record.scenario.clone()),
         ("seed", record.seed.to_string()),
         ("stack", stack.provider.clone()),
-        ("PostgreSQL", stack.postgres.version.clone()),
+        (database, version.to_owned()),
         ("Toxiproxy", stack.toxiproxy.version.clone()),
     ];
     let used = stack.used();

@@ -10,8 +10,6 @@ use super::{
     Consumer, Fault, FaultKind, Link, Server, Strategy, Target, Topology, Victim, Workload,
 };
 use crate::topics::Topics;
-use contract::broker::BrokerKind;
-use contract::database::DatabaseKind;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -71,11 +69,12 @@ fn are_the_same(a: Target, b: Target) -> bool {
         Target::NodeRole(role) => Some(role),
         Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
     };
-    let all = Target::Process(Victim::KAFKA);
+    let is_of_all =
+        |target| matches!(target, Target::Process(Victim::Server(all)) if all.can_have_nodes());
     match (role(a), role(b)) {
         (Some(x), Some(y)) => x == y,
-        (Some(_), None) => b == all,
-        (None, Some(_)) => a == all,
+        (Some(_), None) => is_of_all(b),
+        (None, Some(_)) => is_of_all(a),
         (None, None) => {
             let of_b = b.processes();
             a.processes().iter().any(|victim| of_b.contains(victim))
@@ -264,7 +263,7 @@ fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, St
 /// Why nobody feels a fault on one of several brokers of Kafka; `None` for a fault on anything else, and where there are
 /// several.
 fn without_nodes(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    if target == Target::Link(Link::Consumer(Server::KAFKA))
+    if matches!(target, Target::Link(Link::Consumer(server)) if server.can_have_nodes())
         && strategies.iter().any(|s| s.has_nodes())
     {
         return Some((
@@ -278,7 +277,7 @@ fn without_nodes(target: Target, strategies: &[Topology]) -> Option<(String, Str
     if !of_nodes || strategies.iter().any(|s| s.has_nodes()) {
         return None;
     }
-    let none = !strategies.iter().any(|s| s.broker == BrokerKind::Kafka);
+    let none = !(strategies.iter()).any(|s| Server::Broker(s.broker).can_have_nodes());
     Some(match none {
         true => (
             "no strategy of this file publishes to Kafka".to_owned(),
@@ -393,7 +392,7 @@ pub(super) fn unasked(faults: &[PlacedFault], strategies: &[Strategy], problems:
         let mut feel = strategies
             .iter()
             .filter(|s| placed.fault.concerns(s.topology()));
-        if let Some(other) = feel.find(|s| s.database != DatabaseKind::Postgres) {
+        if let Some(other) = feel.find(|s| !s.database.answers_triggers()) {
             problems.add(
                 placed.start_span.clone(),
                 format!(

@@ -12,7 +12,6 @@ use crate::envelope::EventPlace;
 use contract::broker::BrokerKind;
 use contract::config::{QueueKind, RabbitMqGroup};
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
-use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use toml::de::DeValue;
@@ -286,10 +285,7 @@ pub(super) fn unreadable(
             );
         }
     }
-    for strategy in strategies
-        .iter()
-        .filter(|s| s.database != DatabaseKind::Postgres)
-    {
+    for strategy in strategies.iter().filter(|s| !s.database.has_consumers()) {
         problems.add(
             span.clone(),
             format!(

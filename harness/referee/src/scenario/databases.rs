@@ -76,7 +76,7 @@ pub(super) fn read(s: &mut Section<'_>, strategy: Option<&StrategyKind>) -> Data
         }
     }
     if let Some(StrategyKind::Polling { housekeeping, .. }) = strategy
-        && chosen != DatabaseKind::Postgres
+        && !chosen.has_outbox_of_tables()
         && housekeeping.has_tables()
         && let Some(entry) = s.get("after_publish")
     {

@@ -4,7 +4,6 @@ use super::FaultKind;
 use super::faults::PlacedFault;
 use super::source::Problems;
 use super::strategies::PlacedStrategy;
-use contract::database::DatabaseKind;
 
 const ADD: &str = "write `[stack]` and below it `hot_standby = true`";
 
@@ -35,7 +34,7 @@ pub(super) fn check(
             continue;
         };
         let name = &placed.strategy.name;
-        if placed.strategy.database != DatabaseKind::Postgres {
+        if !placed.strategy.database.has_slots() {
             let title = placed.strategy.database.title();
             problems.add(
                 span.clone(),

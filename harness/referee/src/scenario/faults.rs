@@ -48,7 +48,11 @@ fn target_words() -> Vec<&'static str> {
 pub(super) fn targets_on(ground: Ground) -> Vec<&'static str> {
     match ground {
         Ground::Process => targets(true),
-        Ground::Database => vec![Victim::POSTGRES.name()],
+        Ground::Database => {
+            let servers = Server::ALL.into_iter();
+            let servers = servers.filter(|server| server.has_database_faults());
+            servers.map(Server::process).collect()
+        }
         Ground::Links => targets(false),
     }
 }
@@ -399,7 +403,8 @@ fn match_target(
     target_entry: Entry<'_>,
 ) {
     match (target, info.ground()) {
-        (Target::Process(Victim::POSTGRES), Ground::Database) => {}
+        (Target::Process(Victim::Server(server)), Ground::Database)
+            if server.has_database_faults() => {}
         (other, Ground::Database) => s.problem(
             target_entry.span(),
             format!(

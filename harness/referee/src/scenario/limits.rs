@@ -42,8 +42,8 @@ pub const OUTSTANDING_BYTES: usize = 1 << 30;
 /// The most that one client of a closed loop, and all of them together, are expected to get
 /// answered a second. It says how much memory to have ready, and bounds nothing.
 pub const CLOSED_RATE: (f64, f64) = (2_500.0, 25_000.0);
-/// The order service has at most this many connections to PostgreSQL; the local stack's takes 300 in all.
-pub const POSTGRES_CONNECTIONS: u32 = 250;
+/// The order service has at most this many connections to its database; the local stack's PostgreSQL takes 300 in all.
+pub const DATABASE_CONNECTIONS: u32 = 250;
 /// No request timeout, and no publish timeout, is longer than this.
 pub const REQUEST: Duration = Duration::from_secs(600);
 /// No transaction of Kafka stays open longer than this; brokers take no more (`transaction.max.timeout.ms`).

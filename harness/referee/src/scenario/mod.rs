@@ -194,8 +194,9 @@ pub struct Workload {
     pub ramp: Duration,
     /// The topic has this many partitions.
     pub partitions: i32,
-    /// The order service has this many connections to PostgreSQL.
-    pub postgres_connections: usize,
+    /// The order service has this many connections to its database. Files and histories have the name of the first one.
+    #[serde(rename = "postgres_connections")]
+    pub database_connections: usize,
     /// Fewer committed changes than this in any phase prove nothing.
     pub min_committed_per_phase: u64,
     /// Of all requests, changes and reads, so many are reads.
@@ -248,12 +249,6 @@ pub enum Victim {
 impl Victim {
     /// The first relay, which every strategy with a relay has, is called `relay`.
     pub const RELAY: Victim = Self::Relay(Instance::FIRST);
-    /// The database's server is called `postgres-server`.
-    pub const POSTGRES: Victim = Self::Server(Server::POSTGRES);
-    /// Kafka's server is called `kafka-server`.
-    pub const KAFKA: Victim = Self::Server(Server::KAFKA);
-    /// The cache's server is called `redis-server`.
-    pub const REDIS: Victim = Self::Server(Server::Redis);
 
     /// Returns the process's name in scenario files and records, such as `relay-2`.
     pub fn name(self) -> &'static str {
@@ -344,7 +339,7 @@ impl Strategy {
             relays: relays.min(Instance::MOST as u8),
             broker: self.broker.kind(),
             database: self.database,
-            kafka_brokers: self.broker.kafka_brokers(),
+            broker_nodes: self.broker.nodes(),
             has_cache: self.cache.is_some(),
             relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
@@ -452,8 +447,8 @@ impl StrategyKind {
             events_stay: false,
             one_chance: None,
             broker: BrokerKind::Kafka,
-            database: DatabaseKind::Postgres,
-            kafka_brokers: 1,
+            database: DatabaseKind::default(),
+            broker_nodes: 1,
             has_cache: false,
             relay_invalidates: false,
         };

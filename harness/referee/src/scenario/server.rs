@@ -1,6 +1,6 @@
 //! The servers that a system under test can use, and the links that lead to them: a row each.
 
-use super::{BrokerNode, Instance, Victim};
+use super::{BrokerNode, Instance, Target, Victim};
 use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
@@ -208,10 +208,28 @@ impl Server {
         matches!(self, Self::BrokerNode(_))
     }
 
+    /// Whether every stack has it, whatever its strategies use.
+    pub fn is_of_every_stack(self) -> bool {
+        self == Self::POSTGRES
+    }
+
+    /// Whether there are faults on it that are of a database alone.
+    pub fn has_database_faults(self) -> bool {
+        match self {
+            Self::Database(kind) => kind.has_own_faults(),
+            Self::Broker(_) | Self::BrokerNode(_) | Self::Redis => false,
+        }
+    }
+
+    /// Whether it can be several servers that have a name together.
+    pub fn can_have_nodes(self) -> bool {
+        self == Self::KAFKA
+    }
+
     /// Returns it, and its brokers where it is a Kafka of several.
     pub fn and_nodes(self) -> Vec<Self> {
         let nodes = BrokerNode::ALL.into_iter().map(Self::BrokerNode);
-        let nodes = nodes.filter(|_| self == Self::KAFKA);
+        let nodes = nodes.filter(|_| self.can_have_nodes());
         std::iter::once(self).chain(nodes).collect()
     }
 }
@@ -230,6 +248,24 @@ impl TryFrom<String> for Server {
         all.find(|server| server.name() == name)
             .ok_or_else(|| format!("there is no server `{name}`"))
     }
+}
+
+impl Victim {
+    /// PostgreSQL's server is called `postgres-server`.
+    pub const POSTGRES: Self = Self::Server(Server::POSTGRES);
+    /// Kafka's server is called `kafka-server`.
+    pub const KAFKA: Self = Self::Server(Server::KAFKA);
+    /// The cache's server is called `redis-server`.
+    pub const REDIS: Self = Self::Server(Server::Redis);
+}
+
+impl Target {
+    /// Every link to PostgreSQL is a side.
+    pub const POSTGRES: Self = Self::Side(Server::POSTGRES);
+    /// Every link to Kafka is a side.
+    pub const KAFKA: Self = Self::Side(Server::KAFKA);
+    /// Every link to Redis is a side.
+    pub const REDIS: Self = Self::Side(Server::Redis);
 }
 
 /// This is a link of the system under test, from a process to a server.

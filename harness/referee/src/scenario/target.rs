@@ -1,6 +1,8 @@
 //! What a fault hits: a link, a side of the system, or a process.
 
 use super::{Link, NodeRole, Server, Topology, Victim};
+use contract::broker::BrokerKind;
+use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
 
 /// This is what a fault hits.
@@ -21,13 +23,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// Every link to Kafka is a side.
-    pub const KAFKA: Self = Self::Side(Server::KAFKA);
-    /// Every link to PostgreSQL is a side.
-    pub const POSTGRES: Self = Self::Side(Server::POSTGRES);
-    /// Every link to Redis is a side.
-    pub const REDIS: Self = Self::Side(Server::Redis);
-
     /// Returns the target's name in scenario files and records: that of a link, a side or a process.
     pub fn name(self) -> &'static str {
         match self {
@@ -90,13 +85,17 @@ impl Target {
     }
 }
 
-/// How a history has it. Sides had a name each before there were several brokers, which histories of then still have.
+/// How a history has it. Sides had a name each before there were several brokers and databases, which histories of then
+/// still have.
 #[derive(Serialize, Deserialize)]
 enum Saved {
     Link(Link),
-    Kafka,
-    Postgres,
-    Redis,
+    #[serde(rename = "Kafka")]
+    UsualBroker,
+    #[serde(rename = "Postgres")]
+    UsualDatabase,
+    #[serde(rename = "Redis")]
+    Cache,
     Side(Server),
     Broker,
     Process(Victim),
@@ -109,9 +108,9 @@ impl From<Saved> for Target {
     fn from(saved: Saved) -> Self {
         match saved {
             Saved::Link(link) => Self::Link(link),
-            Saved::Kafka => Self::KAFKA,
-            Saved::Postgres => Self::POSTGRES,
-            Saved::Redis => Self::REDIS,
+            Saved::UsualBroker => Self::Side(Server::Broker(BrokerKind::USUAL)),
+            Saved::UsualDatabase => Self::Side(Server::Database(DatabaseKind::USUAL)),
+            Saved::Cache => Self::Side(Server::Redis),
             Saved::Side(server) => Self::Side(server),
             Saved::Broker => Self::Broker,
             Saved::Process(victim) => Self::Process(victim),

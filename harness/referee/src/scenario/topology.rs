@@ -88,8 +88,9 @@ pub struct Topology {
     pub broker: BrokerKind,
     /// Its orders, and its outbox, are in this database.
     pub database: DatabaseKind,
-    /// So many brokers are that Kafka, where it is one.
-    pub kafka_brokers: u8,
+    /// Of so many servers is that broker.
+    #[serde(rename = "kafka_brokers")]
+    pub broker_nodes: u8,
     /// Whether its order service reads orders through a cache.
     pub has_cache: bool,
     /// Whether its relay invalidates that cache.
@@ -128,14 +129,15 @@ impl Topology {
         }
     }
 
-    /// Whether its Kafka is several brokers.
+    /// Whether its broker is several servers.
     pub fn has_nodes(self) -> bool {
-        self.broker == BrokerKind::Kafka && self.kafka_brokers > 1
+        Server::Broker(self.broker).can_have_nodes() && self.broker_nodes > 1
     }
 
     /// Whether this process runs by itself: a Kafka of several brokers is not one.
     pub fn runs(self, victim: Victim) -> bool {
-        self.has(victim) && !(victim == Victim::KAFKA && self.has_nodes())
+        self.has(victim)
+            && !(victim == Victim::Server(Server::Broker(self.broker)) && self.has_nodes())
     }
 
     /// Whether it uses this server at all.
@@ -145,7 +147,7 @@ impl Topology {
             Server::Broker(kind) => kind == self.broker,
             Server::Redis => self.has_cache,
             Server::BrokerNode(node) => {
-                self.has_nodes() && node.index() < usize::from(self.kafka_brokers)
+                self.has_nodes() && node.index() < usize::from(self.broker_nodes)
             }
         }
     }

@@ -151,7 +151,7 @@ pub(super) const KEYS: [KeyInfo; 18] = [
     ),
     KeyInfo::usually(
         "postgres_connections",
-        count(1, limits::POSTGRES_CONNECTIONS),
+        count(1, limits::DATABASE_CONNECTIONS),
         "16",
         "connections of the order service to PostgreSQL",
     ),
@@ -312,8 +312,8 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
     let changes_per_order = changes_per_order_asked.min(limits::CHANGES_PER_ORDER);
     let payload_bytes = number("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
     let retries = number("retries", 0, 0, limits::RETRIES);
-    let postgres_connections =
-        number("postgres_connections", 16, 1, limits::POSTGRES_CONNECTIONS) as usize;
+    let database_connections =
+        number("postgres_connections", 16, 1, limits::DATABASE_CONNECTIONS) as usize;
 
     let partitions = s
         .get("partitions")
@@ -436,7 +436,7 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         skew,
         ramp: ramp.min(duration),
         partitions,
-        postgres_connections,
+        database_connections,
         min_committed_per_phase,
         read_share,
     };

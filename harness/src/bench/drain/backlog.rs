@@ -1,8 +1,6 @@
 //! A backlog: outbox rows as the order service writes them, one transaction each.
 
-mod mariadb;
-mod postgres;
-
+use super::databases;
 use crate::bench::events::CHANGES_PER_ORDER;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};
@@ -24,17 +22,8 @@ pub(super) async fn fill(
     database: DatabaseKind,
     events: u32,
 ) -> Result<String, RunError> {
-    let (layout, identity) = (&deployment.layout, &deployment.identity);
-    let filled = match database {
-        DatabaseKind::Postgres => {
-            let admin = &stack.info().postgres;
-            postgres::fill(admin, layout.schema(), identity, events).await
-        }
-        DatabaseKind::MariaDb => {
-            mariadb::fill(stack.mariadb()?, &layout.name, identity, events).await
-        }
-    };
-    filled.map_err(|e| failed("making the backlog", &e))
+    let filled = databases::of(database).fill(stack, deployment, events);
+    filled.await.map_err(|e| failed("making the backlog", &e))
 }
 
 /// Ends writers that go on in the server after their client has given up, where they would stand in the way of whoever
@@ -44,17 +33,14 @@ pub(super) async fn give_up(
     deployment: &Deployment<'_>,
     database: DatabaseKind,
 ) -> Result<(), String> {
-    match database {
-        DatabaseKind::Postgres => {
-            postgres::give_up(&stack.info().postgres, deployment.layout.schema()).await
-        }
-        // They have a packet of statements left, which is soon done.
-        DatabaseKind::MariaDb => Ok(()),
-    }
+    databases::of(database).give_up(stack, deployment).await
 }
 
 /// Has writers write all of so many events, each its share, at the same time.
-async fn by_writers<W>(events: u32, write: impl Fn(Range<u32>) -> W) -> Result<(), String>
+pub(super) async fn by_writers<W>(
+    events: u32,
+    write: impl Fn(Range<u32>) -> W,
+) -> Result<(), String>
 where
     W: Future<Output = Result<(), String>> + Send + 'static,
 {
@@ -66,7 +52,7 @@ where
 }
 
 /// The parts of a share that are written by a call each.
-fn calls(share: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+pub(super) fn calls(share: Range<u32>) -> impl Iterator<Item = Range<u32>> {
     let starts = share.clone().step_by(CALL_EVENTS as usize);
     starts.map(move |start| start..share.end.min(start + CALL_EVENTS))
 }

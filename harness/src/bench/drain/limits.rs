@@ -5,10 +5,11 @@ use crate::bench::ground::Ground;
 use crate::bench::program::{self, Program};
 use crate::bench::sheet::Measured;
 use crate::clock::RunClock;
+use crate::database::Role;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};
-use crate::scenario::Link;
-use relays::config::{AfterPublish, DatabaseTarget};
+use crate::scenario::Instance;
+use relays::config::AfterPublish;
 use std::time::Duration;
 
 /// pg_recvlogical says this once the server sends; the drain is timed from there.
@@ -28,7 +29,7 @@ pub(super) async fn receive(
         "--slot",
         &deployment.layout.slot(),
         "--dbname",
-        &ground.stack.info().postgres.database,
+        deployment.own_schema().database(),
         "--file",
         "/dev/null",
         "--option",
@@ -48,7 +49,9 @@ pub(super) async fn receive(
         Program {
             name: "pg_recvlogical",
             args: args.map(str::to_owned).into(),
-            target: deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role()),
+            login: (deployment.own_schema())
+                .login(Role::Relay, deployment.database_of_relay(Instance::FIRST))
+                .into(),
             session: String::new(),
             log: format!("{}.pg_recvlogical.log", deployment.layout.name),
             mark: Some(STREAMING),
@@ -83,14 +86,7 @@ pub(super) async fn claims(
 ) -> Result<Measured, RunError> {
     let target = deployment.relay_database();
     let clock = RunClock::start();
-    let claimed = match target {
-        DatabaseTarget::Postgres(target) => {
-            relays::postgres::polling::claim_all(target, after_publish, batch).await
-        }
-        DatabaseTarget::MariaDb(target) => {
-            relays::mariadb::polling::claim_all(target, after_publish, batch).await
-        }
-    };
+    let claimed = relays::pump::claim_all(target, after_publish, batch).await;
     let claimed = claimed.map_err(|e| failed("claiming without publishing", &e))?;
     let took_s = clock.now_ns() as f64 / 1e9;
     Ok(taken(claimed, "rows were claimed", took_s, events))

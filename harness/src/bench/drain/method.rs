@@ -1,8 +1,8 @@
 //! How a drain is measured, in words, for its report.
 
-use super::{DrainOptions, WARM_UP_BROKER, WARM_UP_EVENTS};
+use super::{DrainOptions, WARM_UP_BROKER, WARM_UP_EVENTS, databases};
 use crate::bench::systems::Systems;
-use relays::config::{BrokerKind, DatabaseKind};
+use relays::config::BrokerKind;
 
 /// Says all of it.
 pub(super) fn method(options: &DrainOptions) -> Vec<String> {
@@ -26,7 +26,7 @@ pub(super) fn method(options: &DrainOptions) -> Vec<String> {
         "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
          50 ms before its end); what the harness does by itself (claims, reading, publishing alone) has none."
             .to_owned(),
-        log_an_event(options.systems.database),
+        databases::of(options.systems.database).log_an_event().to_owned(),
     ]
     .into_iter()
     .chain(options.systems.are_usual().then(start_up).into_iter().flatten())
@@ -62,40 +62,8 @@ fn limits(systems: Systems) -> String {
          like a relay's.",
         systems.broker.title()
     );
-    match systems.database {
-        DatabaseKind::Postgres if systems.are_usual() => {
-            "Limits: pg_recvlogical writes the same stream to /dev/null, timed from its start of \
-             streaming to its end; the claims are the relay's own statements with the same number of \
-             rows each, from the harness, timed from connecting to the last commit."
-                .to_owned()
-        }
-        DatabaseKind::Postgres => format!("Limit: {publish}"),
-        DatabaseKind::MariaDb => format!(
-            "Limits: the claims are the relay's own statements with the same number of rows each, timed \
-             from connecting to the last commit. read-binlog: the same log from where a relay would \
-             begin to its end, with the relay's decoding; it deletes nothing and keeps no position. Both \
-             are of the harness. {publish}"
-        ),
-    }
-}
-
-/// What the database wrote to its log meanwhile.
-fn log_an_event(database: DatabaseKind) -> String {
-    match database {
-        DatabaseKind::Postgres => {
-            "WAL an event: what the server wrote to its log from the end of the backlog until the work \
-             was done and its process stopped, by events: marks, deletes, commits. It is the first work \
-             on these pages since a checkpoint, so each page is in it once as a whole, where \
-             full_page_writes is on; of a CDC relay, deletes that were still to come at its end are \
-             not in it."
-        }
-        DatabaseKind::MariaDb => {
-            "WAL an event: how much the binlog grew from the end of the backlog until the work was done \
-             and its process stopped, by events: marks, deletes, kept positions. The backlog is written \
-             while nobody waits for the disk; then the server is told again to have each commit there."
-        }
-    }
-    .to_owned()
+    let usual = systems.are_usual();
+    databases::of(systems.database).limits(usual, &publish)
 }
 
 /// What is to be known of relays that take their time to start.
@@ -125,11 +93,6 @@ fn warm_up(systems: Systems) -> String {
         ),
         BrokerKind::RabbitMq | BrokerKind::Nats => String::new(),
     };
-    let checkpoint = match systems.database {
-        DatabaseKind::Postgres => {
-            " Before each drain, a checkpoint, where the administrator may ask for one."
-        }
-        DatabaseKind::MariaDb => "",
-    };
-    format!("Before the first round: {broker}{drain}.{checkpoint}")
+    let each = databases::of(systems.database).before_each();
+    format!("Before the first round: {broker}{drain}.{each}")
 }

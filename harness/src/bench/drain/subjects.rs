@@ -1,7 +1,7 @@
 //! The rows of a drain: what takes the backlog, over which link, and what it stands next to.
 
+use super::databases;
 use crate::bench::systems::Systems;
-use relays::config::DatabaseKind;
 use reports::bench::Role;
 
 /// How PostgreSQL is reached.
@@ -148,7 +148,7 @@ const BINLOG: DrainSubject = relay("cdc-binlog", "cdc", Transport::Tcp, "TCP on 
 
 /// The rows of PostgreSQL and Kafka, in the order of a round: each stands next to its limit. A further strategy is a line
 /// here and a `[strategy]` in the benchmark's scenario.
-const USUAL: [DrainSubject; 12] = [
+pub(super) const USUAL: [DrainSubject; 12] = [
     DELETE,
     CLAIMS_DELETE,
     DURABLE,
@@ -176,7 +176,7 @@ const USUAL: [DrainSubject; 12] = [
 ];
 
 /// Those of PostgreSQL and another broker: what PostgreSQL gives is among the usual ones.
-const OTHER_BROKER: [DrainSubject; 3] = [
+pub(super) const OTHER_BROKER: [DrainSubject; 3] = [
     DELETE,
     TCP,
     limit(
@@ -189,7 +189,7 @@ const OTHER_BROKER: [DrainSubject; 3] = [
 ];
 
 /// Those of MariaDB and any broker.
-const MARIADB: [DrainSubject; 5] = [
+pub(super) const MARIADB: [DrainSubject; 5] = [
     DELETE,
     CLAIMS_DELETE,
     BINLOG,
@@ -214,11 +214,7 @@ const PUBLISHED: &str =
 
 /// Returns all rows of these systems, in the order of a round.
 pub(super) fn of(systems: Systems) -> &'static [DrainSubject] {
-    match systems.database {
-        DatabaseKind::MariaDb => &MARIADB,
-        DatabaseKind::Postgres if systems.are_usual() => &USUAL,
-        DatabaseKind::Postgres => &OTHER_BROKER,
-    }
+    databases::of(systems.database).rows(systems.are_usual())
 }
 
 /// What a row may need and a stack need not have.
@@ -281,7 +277,7 @@ pub(super) fn pairs(subjects: &[&DrainSubject]) -> Vec<(&'static str, &'static s
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use relays::config::BrokerKind;
+    use relays::config::{BrokerKind, DatabaseKind};
 
     fn bare() -> Has {
         Has {

@@ -2,6 +2,7 @@
 
 use super::run::StackName;
 use crate::bench::systems::Systems;
+use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum};
 use relays::config::{BrokerKind, DatabaseKind};
 use std::path::PathBuf;
@@ -68,12 +69,28 @@ pub enum BrokerName {
 }
 
 /// The database of a benchmark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DatabaseName {
-    /// PostgreSQL
-    Postgres,
-    /// MariaDB
-    Mariadb,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseName(DatabaseKind);
+
+/// Each of them.
+const DATABASES: [DatabaseName; DatabaseKind::ALL.len()] = {
+    let mut all = [DatabaseName(DatabaseKind::USUAL); DatabaseKind::ALL.len()];
+    let mut n = 0;
+    while n < all.len() {
+        all[n] = DatabaseName(DatabaseKind::ALL[n]);
+        n += 1;
+    }
+    all
+};
+
+impl ValueEnum for DatabaseName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &DATABASES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.title()))
+    }
 }
 
 /// Between which systems the relays of a benchmark stand.
@@ -83,7 +100,7 @@ pub struct BenchSystems {
     #[arg(long, value_enum, default_value_t = BrokerName::Kafka)]
     pub broker: BrokerName,
     /// Where the outbox is. MariaDB has rows of its own, next to reading alone and publishing alone
-    #[arg(long, value_enum, default_value_t = DatabaseName::Postgres)]
+    #[arg(long, value_enum, default_value_t = DatabaseName(DatabaseKind::USUAL))]
     pub database: DatabaseName,
 }
 
@@ -91,10 +108,7 @@ impl BenchSystems {
     /// Returns them as benchmarks name them.
     pub fn named(&self) -> Systems {
         Systems {
-            database: match self.database {
-                DatabaseName::Postgres => DatabaseKind::Postgres,
-                DatabaseName::Mariadb => DatabaseKind::MariaDb,
-            },
+            database: self.database.0,
             broker: match self.broker {
                 BrokerName::Kafka => BrokerKind::Kafka,
                 BrokerName::Rabbitmq => BrokerKind::RabbitMq,

@@ -5,9 +5,10 @@ use crate::cli::live::board::Board;
 use crate::cli::live::breakage::Breakage;
 use crate::cli::live::now::LaneOrder;
 use crate::scenario::{
-    Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Start, Stream, Target,
-    Toxic, Trigger, Victim, parse,
+    Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Server, Start, Stream,
+    Target, Toxic, Trigger, Victim, parse,
 };
+use relays::config::DatabaseKind;
 use std::time::Duration;
 
 /// A demo begins with these lines.
@@ -27,7 +28,7 @@ const CUT: Duration = Duration::from_secs(4);
 const BY_HAND: Duration = Duration::from_secs(35);
 
 /// This target is the service's way to its database.
-const DATABASE: Target = Target::Link(Link::ORDERS_POSTGRES);
+const DATABASE: Target = Target::Link(Link::Orders(Server::Database(DatabaseKind::USUAL)));
 
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 //! Kafka hides what lies behind it. All of it must have ended before the truth is read.
 
 use super::fence;
+use crate::clock::RunClock;
 use relays::config::PostgresTarget;
 use relays::postgres::schema::{Layout, PreparedEnd, end_prepared, quote_identifier};
 use sqlx::AssertSqlSafe;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(50);
 /// A server that is asked here gets this long to accept a session.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// A sample is bounded by this.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What nobody had finished when the wait for it was over.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +202,42 @@ pub async fn oldest_ms(connection: &mut PgConnection, role: &str) -> Result<f64,
         .bind(role)
         .fetch_one(connection)
         .await
+}
+
+/// Asks for how long the oldest transaction that a role has prepared has been so, by a session that is made anew when it
+/// is lost.
+pub(crate) struct OldestPrepared {
+    admin: PostgresTarget,
+    role: String,
+    session: Option<PgConnection>,
+}
+
+impl OldestPrepared {
+    /// Connects at the first question.
+    pub(super) fn of(admin: PostgresTarget, role: String) -> Self {
+        Self {
+            admin,
+            role,
+            session: None,
+        }
+    }
+
+    /// Returns when it asked, in run time, and the milliseconds, 0 where there is none; `None` where the server does not
+    /// answer.
+    pub(crate) async fn ask(&mut self, clock: &RunClock) -> Option<(i64, f64)> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => fence::connect(&self.admin, Instant::now()).await.ok()?,
+        };
+        let asked_ns = clock.now_ns();
+        let asked = oldest_ms(&mut session, &self.role);
+        let value = tokio::time::timeout(ANSWER_WITHIN, asked)
+            .await
+            .ok()?
+            .ok()?;
+        self.session = Some(session);
+        Some((asked_ns, value))
+    }
 }
 
 #[cfg(test)]

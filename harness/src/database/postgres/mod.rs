@@ -1,26 +1,39 @@
 //! PostgreSQL as a strategy's database.
 
+mod consumer_schema;
 mod costs;
 pub mod effects;
 pub mod fence;
 #[cfg(test)]
 mod fixture;
 pub mod in_doubt;
+mod login;
+mod login_words;
+mod own_schema;
 pub mod pending;
 pub mod projection;
+mod question;
 pub mod snapshot;
 pub mod told;
 
 use super::{Costs, Database, DatabaseClient, Hear, Truth, TruthLook};
 use crate::history::TruthRow;
 use crate::identity::Identity;
+pub(crate) use consumer_schema::ConsumerSchema;
 use costs::PostgresCosts;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+pub use login::DirectLogin;
+pub(crate) use login_words::LoginWords;
+pub(crate) use own_schema::OwnSchema;
+pub(crate) use question::Refusal;
 use relays::config::{AfterPublish, DatabaseTarget, Logged, PostgresTarget, SourceConfig};
 use relays::postgres::schema::{self, Layout};
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
+
+/// A server that is just recovering gets so long.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The strategy's schema, or its own database.
 pub(super) struct Postgres {
@@ -133,6 +146,17 @@ impl Database for Postgres {
             layout: self.layout.clone(),
             connection: None,
         })
+    }
+
+    fn log_bytes(&self) -> BoxFuture<'_, Result<f64, String>> {
+        async {
+            let soon = Instant::now() + CONNECT_WITHIN;
+            let mut connection = fence::connect(&self.server, soon).await?;
+            let sql = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
+            let asked = sqlx::query_scalar(sql).fetch_one(&mut connection);
+            asked.await.map_err(|e| e.to_string())
+        }
+        .boxed()
     }
 
     fn costs(&self) -> Box<dyn Costs> {

@@ -9,8 +9,8 @@ use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
     Acks, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, KafkaTarget, NatsTarget,
-    PostgresTarget, RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig,
-    SourceConfig, TraceTarget,
+    RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig,
+    TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -119,7 +119,7 @@ impl Deployment<'_> {
                 DatabaseClient::OrderService,
                 Link::Orders(self.database_server()),
             ),
-            database_connections: self.scenario.workload.postgres_connections,
+            database_connections: self.scenario.workload.database_connections,
             write_path: self.parts.write_path(self),
             cache: cache.transpose()?,
             trace: self.trace_target(Tracer::OrderService),
@@ -131,16 +131,14 @@ impl Deployment<'_> {
         Some(trace::target(folder, tracer))
     }
 
-    /// Returns how this link reaches PostgreSQL, as this role.
-    pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
-        let (host, port) = self.database_at(link);
-        PostgresTarget {
-            host,
-            port,
-            user,
-            password: self.layout.password.clone(),
-            ..self.admin().clone()
-        }
+    /// Returns the `host` and port by which its order service reaches its database.
+    pub(crate) fn database_of_service(&self) -> (String, u16) {
+        self.database_at(Link::Orders(self.database_server()))
+    }
+
+    /// Returns the `host` and port by which one of its relays reaches its database.
+    pub(crate) fn database_of_relay(&self, relay: Instance) -> (String, u16) {
+        self.database_at(Link::Relay(relay, self.database_server()))
     }
 
     /// Returns the server that its orders are in.
@@ -159,7 +157,7 @@ impl Deployment<'_> {
         match self.proxied_address(link) {
             Some(proxy) => proxy,
             None => match &self.relay_socket {
-                Some(folder) if matches!(link, Link::Relay(_, Server::POSTGRES)) => {
+                Some(folder) if matches!(link, Link::Relay(_, Server::Database(_))) => {
                     (folder.display().to_string(), direct.1)
                 }
                 _ => direct,
@@ -226,9 +224,14 @@ impl Deployment<'_> {
         }
     }
 
-    /// Returns how this link reaches Kafka, for strategies that know no other broker.
-    pub(in crate::run) fn kafka(&self, link: Link) -> KafkaTarget {
-        self.kafka_at(self.broker_address(link))
+    /// Returns how its order service reaches Kafka, for strategies that know no other broker.
+    pub(in crate::run) fn usual_broker_of_service(&self) -> KafkaTarget {
+        self.kafka_at(self.broker_address(Link::Orders(self.broker_server())))
+    }
+
+    /// Returns how one of its relays reaches Kafka, for strategies that know no other broker.
+    pub(in crate::run) fn usual_broker_of_relay(&self, relay: Instance) -> KafkaTarget {
+        self.kafka_at(self.broker_address(Link::Relay(relay, self.broker_server())))
     }
 
     fn kafka_at(&self, bootstrap: String) -> KafkaTarget {

@@ -3,13 +3,12 @@
 use super::{Deployment, failed};
 use crate::broker::{Broker, ConsumerGroup};
 use crate::call_sink::CallSink;
+use crate::database::{ConsumerSchema, Layout};
 use crate::process::{Child, ChildSpec, Stop};
 use crate::run::RunError;
-use crate::scenario::{Consumer, Link, Server};
+use crate::scenario::{Consumer, Link};
 use crate::stack::leftovers::Leftover;
-use relays::config::PostgresTarget;
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind};
-use relays::postgres::schema::{self, Layout};
 use std::sync::{Arc, PoisonError};
 
 /// The name of this program's subcommand.
@@ -49,6 +48,11 @@ impl Deployment<'_> {
     /// Returns the names of what a consumer owns on the database's server.
     pub fn consumer_layout(&self, index: usize) -> Layout {
         self.layout.of_consumer(index)
+    }
+
+    /// Returns the schema that is a consumer's own: in the stack's database, whatever the strategy has.
+    pub(in crate::run) fn consumer_schema(&self, index: usize) -> ConsumerSchema {
+        ConsumerSchema::on(self.stack.info(), self.consumer_layout(index))
     }
 
     /// Returns the name of a consumer's group.
@@ -106,9 +110,9 @@ impl Deployment<'_> {
             index, consumer, ..
         } in self.deployed_consumers()
         {
-            let admin = self.admin_of_consumers();
-            let layout = self.consumer_layout(index);
-            schema::create_consumer(admin, &layout, consumer.effect, consumer.idempotency)
+            let schema = self.consumer_schema(index);
+            schema
+                .create(consumer.effect, consumer.idempotency)
                 .await
                 .map_err(|e| failed("setting up what is a consumer's own in PostgreSQL", &e))?;
             let made = self.broker.make_group(self.consumer_group(consumer));
@@ -168,9 +172,9 @@ impl Deployment<'_> {
 
     fn consumer_spec(&self, index: usize, sink: Option<CallTarget>) -> Result<ChildSpec, RunError> {
         let consumer = &self.scenario.consumers[index];
-        let layout = self.consumer_layout(index);
+        let proxied = self.proxied_address(ConsumerSchema::LINK);
         let config = ConsumerConfig {
-            postgres: self.postgres_of_consumer(&layout),
+            database: self.consumer_schema(index).login(proxied),
             broker: self.broker_target(Link::Consumer(self.broker_server())),
             group: self.group_name(consumer),
             rabbitmq: consumer.rabbitmq_group(),
@@ -180,26 +184,6 @@ impl Deployment<'_> {
             sink,
         };
         self.own_child(CONSUMER, &consumer.process(), &config)
-    }
-
-    /// Returns how the consumer that owns this reaches its database.
-    fn postgres_of_consumer(&self, layout: &Layout) -> PostgresTarget {
-        let direct = layout.inside(self.admin_of_consumers());
-        let proxied = self.proxied_address(Link::Consumer(Server::POSTGRES));
-        let (host, port) = proxied.unwrap_or_else(|| (direct.host.clone(), direct.port));
-        PostgresTarget {
-            host,
-            port,
-            user: layout.service_role(),
-            password: layout.password.clone(),
-            ..direct
-        }
-    }
-
-    /// Returns the administrator's way to the database that has the consumers' schemas: the stack's own, whatever
-    /// the strategy has.
-    pub fn admin_of_consumers(&self) -> &PostgresTarget {
-        &self.stack.info().postgres
     }
 
     /// Tells a consumer to end, and kills it if it does not; says how that was.
@@ -216,10 +200,9 @@ impl Deployment<'_> {
 
     /// Undoes what was prepared; says what went wrong.
     pub(super) async fn drop_consumers(&self) -> Vec<String> {
-        let admin = self.admin_of_consumers();
         let mut problems = Vec::new();
         for (index, consumer) in self.scenario.consumers.iter().enumerate() {
-            let dropped = schema::drop_all(admin, &self.consumer_layout(index)).await;
+            let dropped = self.consumer_schema(index).drop_all().await;
             problems.extend(dropped.err().map(|e| e.to_string()));
             let dropped = self.broker.drop_group(self.consumer_group(consumer));
             problems.extend(dropped.await.err());

@@ -2,26 +2,26 @@
 
 use super::Deployment;
 use crate::clock::RunClock;
-use crate::database::{Database, DatabaseClient};
+use crate::database::{Database, DatabaseClient, OwnSchema};
 use crate::history::ProcessEvent;
 use crate::nemesis::{Announce, FaultTargets};
 use crate::observer::Watch;
 use crate::process::{Child, Stop};
 use crate::scenario::{ConsumerName, Instance, Link, Server, Victim};
 use crate::workload::{Load, Progress};
-use relays::config::{BrokerTarget, DatabaseTarget, PostgresTarget};
+use relays::config::{BrokerTarget, DatabaseTarget};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Deployment<'_> {
-    /// Returns the administrator's way to the database that has its tables, around all proxies.
-    pub fn admin(&self) -> &PostgresTarget {
-        &self.admin
-    }
-
     /// Returns what of its database is its own.
     pub(crate) fn database(&self) -> &dyn Database {
         &*self.database
+    }
+
+    /// Returns its schema in the stack's own database, for what only strategies there are asked.
+    pub(crate) fn own_schema(&self) -> &OwnSchema {
+        &self.own_schema
     }
 
     /// Returns how its first relay reaches its database.
@@ -69,10 +69,10 @@ impl Deployment<'_> {
             databases: self.databases(),
             processes,
             stops,
-            brokers: self.stack.info().kafka_nodes.clone(),
+            brokers: self.stack.info().broker_nodes.clone(),
             topic: self.first_topic().to_owned(),
             reader: self.reader(),
-            admin: Some(self.admin.clone()),
+            admin: Some(self.own_schema.admin()),
             hot_standby: self.stack.hot_standby().cloned(),
             clock,
             announce,

@@ -2,6 +2,7 @@
 
 use super::{Deployment, PORTS, failed};
 use crate::broker::several;
+use crate::database::{Layout, OwnSchema};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::run::{RunError, strategies};
@@ -9,7 +10,6 @@ use crate::scenario::{Link, Scenario, Strategy};
 use crate::stack::Stack;
 use crate::toxiproxy::ToxiproxyClient;
 use referee::topics::Topics;
-use relays::postgres::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -69,7 +69,7 @@ impl<'a> Deployment<'a> {
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let kind = strategy.broker.kind();
         let broker_address = stack.broker_info(kind)?.address.clone();
-        let broker = crate::broker::chosen(&strategy.broker, &broker_address, info.kafka_replicas);
+        let broker = crate::broker::chosen(&strategy.broker, &broker_address, info.topic_replicas);
         let partitions = kind.partitions(scenario.workload.partitions);
         let topics = Topics::new(strategy.kind.topics(&topic_name), partitions);
         let beside = parts.topics_beside(&topic_name);
@@ -84,7 +84,7 @@ impl<'a> Deployment<'a> {
             key,
             identity,
             database: crate::database::of(strategy.database, stack, &layout)?,
-            admin: layout.inside(&info.postgres),
+            own_schema: OwnSchema::on(info, &layout),
             layout,
             topic: several::topic(&broker, &topic_name, &topics),
             broker: several::joined(&broker, &topics),

@@ -1,7 +1,7 @@
 //! An outbox that a relay of our own reads from the write-ahead log.
 
 use super::{Held, Keep, StrategyParts};
-use crate::database::postgres::pending;
+use crate::database::OutboxKind;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -9,7 +9,6 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 
 pub(super) struct Cdc {
     pub commit: CommitMode,
@@ -67,9 +66,8 @@ pub(super) fn in_slot<'a>(
     keep: Keep<'a>,
 ) -> BoxFuture<'a, Result<u64, String>> {
     async move {
-        let (slot, publication) = (deployment.layout.slot(), deployment.layout.publication());
-        let keep = |lsn, payload: &str| keep(Held::Event { lsn, payload });
-        pending::in_slot(deployment.admin(), &slot, &publication, keep).await
+        let hear = &mut |lsn, payload: &str| keep(Held::Event { lsn, payload });
+        deployment.own_schema.in_slot(hear).await
     }
     .boxed()
 }

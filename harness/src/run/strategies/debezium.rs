@@ -1,17 +1,17 @@
 //! An outbox that Debezium reads from the write-ahead log, in a Kafka Connect worker.
 
 use super::{Keep, StrategyParts, cdc};
+use crate::database::{OutboxKind, Role};
 use crate::debezium::{ConnectWorker, Install};
 use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, RELAY, failed};
-use crate::scenario::{Instance, Link};
+use crate::scenario::Instance;
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::WritePathConfig;
-use relays::postgres::schema::OutboxKind;
 use std::path::Path;
 
 pub(super) struct Debezium;
@@ -31,8 +31,9 @@ impl StrategyParts for Debezium {
         _: Instance,
     ) -> Result<Option<ChildSpec>, RunError> {
         let worker = ConnectWorker {
-            postgres: deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role()),
-            kafka: deployment.kafka(Link::RELAY_KAFKA),
+            database: (deployment.own_schema)
+                .login(Role::Relay, deployment.database_of_relay(Instance::FIRST)),
+            broker: deployment.usual_broker_of_relay(Instance::FIRST),
             heartbeat_topic: heartbeat_topic(&deployment.topic_name),
             slot: deployment.layout.slot(),
             publication: deployment.layout.publication(),

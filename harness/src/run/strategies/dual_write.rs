@@ -1,6 +1,7 @@
 //! Two writes by the order service, and no outbox.
 
 use super::{Keep, StrategyParts};
+use crate::database::OutboxKind;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -8,7 +9,6 @@ use crate::scenario::{Instance, Link};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{WriteOrder, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 use relays::publish::PublishPolicy;
 use std::time::Duration;
 

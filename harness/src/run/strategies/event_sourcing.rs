@@ -1,8 +1,8 @@
 //! Events that are the truth, which a relay of our own publishes from where they are.
 
-use super::cdc::{in_slot, log_of};
+use super::cdc::log_of;
 use super::{Held, Keep, StrategyParts};
-use crate::database::postgres::pending;
+use crate::database::OutboxKind;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -10,7 +10,6 @@ use crate::scenario::{Instance, Publishing};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 
 pub(super) struct EventSourcing {
     pub publish: Publishing,
@@ -50,16 +49,14 @@ impl StrategyParts for EventSourcing {
         deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        match self.publish {
-            Publishing::Polling { .. } => {
-                let schema = deployment.layout.schema();
-                pending::behind_position(deployment.admin(), schema, |payload| {
-                    keep(Held::Event { lsn: 0, payload });
-                })
-                .boxed()
+        async move {
+            let hear = &mut |lsn, payload: &str| keep(Held::Event { lsn, payload });
+            match self.publish {
+                Publishing::Polling { .. } => deployment.own_schema.behind_position(hear).await,
+                Publishing::Cdc => deployment.own_schema.in_slot_or_events(hear).await,
             }
-            Publishing::Cdc => in_slot_or_table(deployment, keep).boxed(),
         }
+        .boxed()
     }
 
     /// A log is read in the order of its commits, whoever else is there.
@@ -68,9 +65,7 @@ impl StrategyParts for EventSourcing {
         deployment: &'a Deployment<'_>,
     ) -> BoxFuture<'a, Result<Option<String>, String>> {
         match self.publish {
-            Publishing::Polling { .. } => {
-                pending::above_the_horizon(deployment.admin(), &deployment.layout).boxed()
-            }
+            Publishing::Polling { .. } => deployment.own_schema.above_the_horizon().boxed(),
             Publishing::Cdc => async { Ok(None) }.boxed(),
         }
     }
@@ -82,17 +77,4 @@ impl StrategyParts for EventSourcing {
             Publishing::Cdc => None,
         }
     }
-}
-
-/// What the slot still holds. Nothing comes from one that is lost, and its events stay where they are, those that it had
-/// confirmed among them.
-async fn in_slot_or_table(deployment: &Deployment<'_>, keep: Keep<'_>) -> Result<u64, String> {
-    let (admin, layout) = (deployment.admin(), &deployment.layout);
-    if !pending::is_lost(admin, &layout.slot()).await? {
-        return in_slot(deployment, keep).await;
-    }
-    pending::in_events(admin, layout.schema(), |payload| {
-        keep(Held::Event { lsn: 0, payload });
-    })
-    .await
 }

@@ -6,8 +6,7 @@ mod ready;
 mod values;
 
 use super::{Held, Keep, StrategyParts};
-use crate::database::postgres::pending;
-use crate::database::postgres::told::TruthQuery;
+use crate::database::{ForeignSchema, OutboxKind, OwnSchema, Role, TruthQuery};
 use crate::process::reaper::Reaper;
 use crate::process::{ChildSpec, Stop};
 use crate::run::deployment::{Deployment, ORDER_SERVICE, failed};
@@ -18,8 +17,7 @@ use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
-use relays::config::{ForeignStatement, Isolation, Parameter, PostgresTarget, WritePathConfig};
-use relays::postgres::schema::{ForeignSchema, OutboxKind, Role};
+use relays::config::{ForeignStatement, Isolation, Parameter, WritePathConfig};
 use std::path::Path;
 use std::time::Duration;
 use values::Values;
@@ -88,7 +86,7 @@ impl StrategyParts for External {
     fn truth(&self, deployment: &Deployment<'_>) -> Option<TruthQuery> {
         let truth = &self.relay.service.as_ref()?.truth;
         Some(TruthQuery {
-            reader: reader(deployment),
+            reader: deployment.own_schema.reader(),
             query: Values::of(deployment, Role::Service).fill(&truth.query),
             place: truth.place.clone(),
         })
@@ -119,15 +117,12 @@ impl StrategyParts for External {
             };
             let owner = self.owner();
             let values = Values::of(deployment, owner);
-            let asked_as = match owner {
-                Role::Relay => values.direct(deployment),
-                Role::Service => reader(deployment),
-            };
             let query = values.fill(query);
-            pending::by_query(&asked_as, &query, |attempt| {
-                keep(Held::Attempt(attempt));
-            })
-            .await
+            let hear = |attempt: &str| keep(Held::Attempt(attempt));
+            deployment
+                .own_schema
+                .held_by_query(owner, &query, hear)
+                .await
         }
         .boxed()
     }
@@ -139,9 +134,7 @@ impl StrategyParts for External {
         log: &'a Path,
     ) -> BoxFuture<'a, Result<(), RunError>> {
         async move {
-            let can =
-                relays::postgres::schema::can_isolate(&stack.info().postgres, self.isolation())
-                    .await;
+            let can = OwnSchema::can_be(stack, self.isolation()).await;
             let doing = format!("making ready for {}", self.relay.name);
             can.map_err(|e| failed(&doing, &e))?;
             install::install(&self.relay, reaper, log).await
@@ -166,9 +159,7 @@ impl StrategyParts for External {
                 announce: &announce,
                 after: &after,
             };
-            let made =
-                relays::postgres::schema::lay_out(deployment.admin(), &deployment.layout, &foreign)
-                    .await;
+            let made = deployment.own_schema.lay_out(&foreign).await;
             let doing = format!("making the outbox of {}", self.relay.name);
             made.map_err(|e| failed(&doing, &e))?;
             match self.owner() {
@@ -275,15 +266,6 @@ fn unusual(
     }
 }
 
-/// The way of the role that may only read, around the proxy.
-fn reader(deployment: &Deployment<'_>) -> PostgresTarget {
-    PostgresTarget {
-        user: deployment.layout.reader_role(),
-        password: deployment.layout.password.clone(),
-        ..deployment.admin().clone()
-    }
-}
-
 impl External {
     /// Whose the tables are.
     fn owner(&self) -> Role {
@@ -330,7 +312,11 @@ impl External {
                 .collect(),
             user: None,
             log: deployment.log(name),
-            ready: ready::of(&process.ready, values, &values.direct(deployment))?,
+            ready: ready::of(
+                &process.ready,
+                values,
+                &deployment.own_schema.direct_login(values.role).into(),
+            )?,
             ready_within: process.ready_within,
             folder: Some(working),
         })

@@ -2,7 +2,7 @@
 
 use super::cdc::log_of;
 use super::{Held, Keep, StrategyParts};
-use crate::database::postgres::pending;
+use crate::database::OutboxKind;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -10,7 +10,6 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 
 pub(super) struct LogicalMessage;
 
@@ -40,11 +39,8 @@ impl StrategyParts for LogicalMessage {
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
         async move {
-            let layout = &deployment.layout;
-            let (slot, publication) = (layout.slot(), layout.publication());
-            let keep = |lsn, payload: &str| keep(Held::Event { lsn, payload });
-            let (admin, prefix) = (deployment.admin(), layout.schema());
-            pending::messages_in_slot(admin, &slot, &publication, prefix, keep).await
+            let hear = &mut |lsn, payload: &str| keep(Held::Event { lsn, payload });
+            deployment.own_schema.messages_in_slot(hear).await
         }
         .boxed()
     }

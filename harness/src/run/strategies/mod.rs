@@ -12,7 +12,7 @@ mod two_phase_commit;
 
 use super::RunError;
 use super::deployment::Deployment;
-use crate::database::postgres::told::TruthQuery;
+use crate::database::{OutboxKind, TruthQuery};
 use crate::process::reaper::Reaper;
 use crate::process::{ChildSpec, Stop};
 use crate::scenario::{Instance, Strategy, StrategyKind};
@@ -20,7 +20,6 @@ use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{Isolation, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub(crate) trait StrategyParts: Send + Sync {
     /// Returns which tables it has beside `orders`.
     fn outbox(&self) -> OutboxKind;
 
-    /// What of PostgreSQL is its own.
+    /// What of the database is its own.
     fn isolation(&self) -> Isolation {
         Isolation::Schema
     }

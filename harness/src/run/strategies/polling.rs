@@ -1,6 +1,7 @@
 //! An outbox whose rows a relay of our own claims with SQL.
 
 use super::{Held, Keep, StrategyParts};
+use crate::database::OutboxKind;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -8,7 +9,6 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, CommitMode, Housekeeping, SourceConfig, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 use std::time::Duration;
 
 pub(super) struct Polling {

@@ -1,15 +1,14 @@
 //! Two writes by the order service in a two-phase commit, and a recoverer in the place of the relay.
 
 use super::{Held, Keep, StrategyParts};
-use crate::database::postgres::in_doubt;
+use crate::database::{OutboxKind, Role};
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};
-use crate::scenario::{Instance, Link, Server};
+use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{RecovererConfig, WritePathConfig};
-use relays::postgres::schema::OutboxKind;
 use std::time::Duration;
 
 /// The name of this program's subcommand.
@@ -31,7 +30,7 @@ impl StrategyParts for TwoPhaseCommit {
 
     fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::TwoPhase {
-            kafka: deployment.kafka(Link::ORDERS_KAFKA),
+            kafka: deployment.usual_broker_of_service(),
             publish_timeout_ms: self.publish_timeout.as_millis() as u64,
             transaction_timeout_ms: self.transaction_timeout.as_millis() as u64,
             producers: self.producers as usize,
@@ -49,10 +48,10 @@ impl StrategyParts for TwoPhaseCommit {
             .unwrap_or(request_timeout + BEYOND_THE_REQUEST);
         let layout = &deployment.layout;
         let config = RecovererConfig {
-            postgres: deployment
-                .postgres(Link::Relay(instance, Server::POSTGRES), layout.relay_role()),
+            database: (deployment.own_schema)
+                .login(Role::Relay, deployment.database_of_relay(instance)),
             service_role: layout.service_role(),
-            kafka: deployment.kafka(Link::Relay(instance, Server::KAFKA)),
+            kafka: deployment.usual_broker_of_relay(instance),
             in_doubt_after_ms: in_doubt_after.as_millis() as u64,
         };
         deployment
@@ -66,8 +65,8 @@ impl StrategyParts for TwoPhaseCommit {
         deployment: &'a Deployment<'_>,
     ) -> BoxFuture<'a, Result<(), RunError>> {
         async move {
-            let checked =
-                in_doubt::can_prepare(deployment.admin(), 2 * u64::from(self.producers)).await;
+            let needed = 2 * u64::from(self.producers);
+            let checked = deployment.own_schema.can_prepare(needed).await;
             checked.map_err(|e| failed("looking whether PostgreSQL can prepare transactions", &e))
         }
         .boxed()
@@ -79,8 +78,7 @@ impl StrategyParts for TwoPhaseCommit {
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
         async move {
-            let schema = deployment.layout.schema();
-            let decided = in_doubt::decided(deployment.admin(), schema).await?;
+            let decided = deployment.own_schema.decided().await?;
             let mut held = 0;
             for one in &decided {
                 if one.is_heuristic {

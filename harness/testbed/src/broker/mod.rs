@@ -51,9 +51,9 @@ pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
 
 /// Returns the broker of a strategy at `host:port`, whose topics are as the strategy has them; on Kafka they have so many
 /// replicas.
-pub fn chosen(choice: &BrokerChoice, address: &str, kafka_replicas: i32) -> Arc<dyn Broker> {
+pub fn chosen(choice: &BrokerChoice, address: &str, topic_replicas: i32) -> Arc<dyn Broker> {
     match choice {
-        BrokerChoice::Kafka(_) => kafka::replicated(address, kafka_replicas),
+        BrokerChoice::Kafka(_) => kafka::replicated(address, topic_replicas),
         BrokerChoice::RabbitMq { queue, .. } => rabbitmq::with_queues(address, *queue),
         BrokerChoice::Nats(settings) => nats::at(address, settings.duplicate_window()),
     }

@@ -26,7 +26,7 @@ const FIXED: [(&str, &str); 2] = [("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
 /// The password of an administrator is for the referee alone.
 pub const PASSWORD: &str = "OUTBOX_HARNESS_POSTGRES_PASSWORD";
 /// PostgreSQL's clients and servers read variables that begin like this.
-const POSTGRES: &str = "PG";
+const LIBPQ: &str = "PG";
 
 /// Open files that one process may have: JVMs and servers reserve room for all that are allowed,
 /// and containers allow a thousand million.
@@ -65,10 +65,9 @@ fn is_own(name: &OsStr) -> bool {
 /// Takes from this process what would reach its own sessions, and gives it the room it needs. To be
 /// called first of all in `main`, while there is no other thread.
 pub fn settle() {
-    let read_by_postgres =
-        |name: &OsString| name.as_encoded_bytes().starts_with(POSTGRES.as_bytes());
+    let is_of_libpq = |name: &OsString| name.as_encoded_bytes().starts_with(LIBPQ.as_bytes());
     let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(read_by_postgres).collect::<Vec<_>>() {
+    for name in names.filter(is_of_libpq).collect::<Vec<_>>() {
         // SAFETY: there is no other thread that could read the environment meanwhile.
         unsafe { std::env::remove_var(name) };
     }

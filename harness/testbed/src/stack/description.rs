@@ -1,9 +1,8 @@
 //! The file that describes an external stack.
 
-use super::{Route, StackInfo};
+use super::{DescribedBroker, DescribedDatabase, Route, StackInfo};
 use crate::process::environment;
 use crate::scenario::{Link, Server};
-use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,33 +14,15 @@ const CACHE_LINKS: [Link; 2] = [Link::ORDERS_REDIS, Link::RELAY_REDIS];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Description {
-    pub(super) postgres: Postgres,
-    pub(super) kafka: Kafka,
+    #[serde(rename = "postgres")]
+    pub(super) database: DescribedDatabase,
+    #[serde(rename = "kafka")]
+    pub(super) broker: DescribedBroker,
     pub(super) toxiproxy: Toxiproxy,
     /// Scenarios with a cache need it, and no others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) redis: Option<Redis>,
     pub(super) link: BTreeMap<Link, Way>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Postgres {
-    host: String,
-    port: u16,
-    user: String,
-    #[serde(default)]
-    password: String,
-    database: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kafka {
-    pub(super) bootstrap: String,
-    /// This is Kafka's version, for the record: Kafka's protocol does not say it.
-    #[serde(default = "unknown")]
-    pub(super) version: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,10 +46,6 @@ pub(super) struct Way {
     connect: String,
 }
 
-fn unknown() -> String {
-    "unknown".to_owned()
-}
-
 impl Description {
     /// Reads a file; the password may come from the environment instead.
     pub(super) fn read(file: &Path) -> Result<Self, String> {
@@ -78,7 +55,7 @@ impl Description {
         let mut description = Self::parse(&text)?;
         // One that is not to stand in a file.
         if let Ok(password) = std::env::var(environment::PASSWORD) {
-            description.postgres.password = password;
+            description.database.password = password;
         }
         Ok(description)
     }
@@ -108,20 +85,9 @@ impl Description {
 
     /// The file that would lead to this stack.
     pub(super) fn of(info: &StackInfo) -> Self {
-        let p = info.postgres.clone();
-        let kafka = info.kafka();
         Self {
-            postgres: Postgres {
-                host: p.host,
-                port: p.port,
-                user: p.user,
-                password: p.password,
-                database: p.database,
-            },
-            kafka: Kafka {
-                bootstrap: kafka.map_or_else(String::new, |known| known.address.clone()),
-                version: kafka.map_or_else(unknown, |known| known.version.clone()),
-            },
+            database: DescribedDatabase::of(info),
+            broker: DescribedBroker::of(info),
             toxiproxy: Toxiproxy {
                 url: info.toxiproxy_url.clone(),
             },
@@ -131,7 +97,9 @@ impl Description {
             link: info
                 .routes
                 .iter()
-                .filter(|(link, _)| !link.server().is_broker() || link.server() == Server::KAFKA)
+                .filter(|(link, _)| {
+                    !link.server().is_broker() || link.server() == DescribedBroker::SERVER
+                })
                 .map(|(link, route)| {
                     let way = Way {
                         listen: route.listen.clone(),
@@ -147,24 +115,6 @@ impl Description {
     /// Returns the whole of it as TOML, passwords included: for the reaper, which has neither file nor environment.
     pub(super) fn to_text(&self) -> String {
         toml::to_string(self).unwrap_or_default()
-    }
-
-    pub(super) fn postgres_target(&self) -> PostgresTarget {
-        let Postgres {
-            host,
-            port,
-            user,
-            password,
-            database,
-        } = self.postgres.clone();
-        PostgresTarget {
-            host,
-            port,
-            user,
-            password,
-            database,
-            schema: String::new(),
-        }
     }
 
     pub(super) fn routes(&self) -> BTreeMap<Link, Route> {
@@ -203,13 +153,13 @@ mod tests {
             let listener = format!(":{}:{}", port(&way.upstream), port(&way.connect));
             match link.server() {
                 Server::KAFKA => assert!(COMPOSE.contains(&listener), "{listener}"),
-                _ => assert_eq!(port(&way.upstream), example.postgres.port.to_string()),
+                _ => assert_eq!(port(&way.upstream), example.database.port.to_string()),
             }
         }
         for (variable, value) in [
-            ("OUTBOX_POSTGRES_PORT", example.postgres.port.to_string()),
-            ("OUTBOX_POSTGRES_PASSWORD", example.postgres.password),
-            ("OUTBOX_KAFKA_DIRECT", port(&example.kafka.bootstrap)),
+            ("OUTBOX_POSTGRES_PORT", example.database.port.to_string()),
+            ("OUTBOX_POSTGRES_PASSWORD", example.database.password),
+            ("OUTBOX_KAFKA_DIRECT", port(&example.broker.bootstrap)),
             ("OUTBOX_TOXIPROXY_PORT", port(&example.toxiproxy.url)),
         ] {
             let default = format!("${{{variable}:-{value}}}");

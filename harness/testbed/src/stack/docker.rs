@@ -6,9 +6,10 @@ use super::kafka_server::{self, KafkaPorts, LINKS};
 use super::listening::Tries;
 use super::own::OwnStack;
 use super::ports::{self, Reserved};
+use super::postgres_server::{self, autovacuum, slot_limit};
 use super::{
-    Jit, Route, ServerInfo, ServerSettings, StackError, StackInfo, autovacuum, environment,
-    postgres_client, postgres_server, slot_limit, toxiproxy_server,
+    Jit, Route, ServerInfo, ServerSettings, StackError, StackInfo, environment, postgres_client,
+    toxiproxy_server,
 };
 use crate::process::container::{self, Container};
 use crate::process::reaper::{Cleanup, Reaper};
@@ -418,8 +419,8 @@ impl Layout {
             postgres_socket: None,
             postgres_version: String::new(),
             brokers: BTreeMap::new(),
-            kafka_nodes: BTreeMap::new(),
-            kafka_replicas: 1,
+            broker_nodes: BTreeMap::new(),
+            topic_replicas: 1,
             toxiproxy_url: self.toxiproxy_url(),
             toxiproxy_version,
             redis: None,

@@ -1,6 +1,7 @@
 //! What the figures of a run depend on: the machine, and how durable the servers are.
 
-use super::{StackError, StackInfo, postgres_client, postgres_version};
+use super::{StackError, StackInfo};
+use relays::config::BrokerKind;
 use std::collections::BTreeMap;
 
 /// Returns this machine's processor, cores, memory and kernel, each where it is known.
@@ -20,39 +21,13 @@ pub(super) fn of_this_machine() -> BTreeMap<String, String> {
     known.collect()
 }
 
-/// Asks PostgreSQL for its version and durability, and notes Kafka's.
+/// Asks the database for its version and durability, and notes the broker's.
 pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackError> {
-    let failed = |reason| StackError {
-        doing: "ask PostgreSQL for its settings".into(),
-        reason,
-    };
-    let mut connection = postgres_client::connect(&info.postgres)
-        .await
-        .map_err(failed)?;
-    info.postgres_version = postgres_client::version(&mut connection)
-        .await
-        .map_err(failed)?;
-    postgres_version::check(&info.postgres_version).map_err(|reason| StackError {
-        doing: format!(
-            "use PostgreSQL at {}:{}",
-            info.postgres.host, info.postgres.port
-        ),
-        reason: format!("{reason}; name a newer server"),
-    })?;
-    for (name, query) in [
-        ("fsync", "show fsync"),
-        ("synchronous_commit", "show synchronous_commit"),
-        ("wal_level", "show wal_level"),
-    ] {
-        let value = postgres_client::ask(&mut connection, query)
-            .await
-            .map_err(failed)?;
-        info.environment.insert(name.into(), value);
-    }
+    info.ask_database().await?;
     // Ours to decide: topics are made with one replica, Kafka's producers ask for all acknowledgements.
     info.environment
         .insert("replication_factor".into(), "1".into());
-    if info.kafka().is_some() {
+    if info.brokers.contains_key(&BrokerKind::USUAL) {
         info.environment.insert("kafka_acks".into(), "all".into());
     }
     Ok(())

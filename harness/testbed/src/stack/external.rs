@@ -7,12 +7,12 @@ use super::kept::installed::Installed;
 use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{Route, ServerInfo, StackError, StackInfo, environment, postgres_client, redis_client};
+use super::{KeptLock, Route, ServerInfo, StackError, StackInfo, environment, redis_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Link, Server};
 use crate::toxiproxy::ToxiproxyClient;
-use relays::config::{BrokerKind, DatabaseKind, PostgresTarget};
+use relays::config::{BrokerKind, DatabaseKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl ExternalStack {
             .map_err(|reason| folder.failed("use the stack that is kept", reason))?;
         let mut info = ask_servers(&description).await?;
         info.provider = "kept".into();
-        info.postgres_socket.clone_from(&state.postgres_socket);
+        info.set_database_socket(state.database_socket.clone());
         info.environment.insert("jvm".into(), state.jvm.clone());
         let programs = Some(state.programs.clone());
         Self::take((description, info, programs), Some(&state), reaper).await
@@ -200,13 +200,18 @@ impl ExternalStack {
             .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
         match link.server() {
             Server::Broker(BrokerKind::Kafka) => self.check_kafka_route(link, route).await,
+            Server::Database(kind) if kind == DatabaseKind::USUAL => {
+                let asked = self.info.ask_database_by(split_address(&route.connect)?);
+                asked.await.map_err(|e| unreachable_route(route, &e))
+            }
             // It names no such server, so nothing could be published there.
-            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats)
-            | Server::Database(DatabaseKind::MariaDb) => Err(format!(
-                "a stack that runs already has no {}: remove [link.\"{}\"]",
-                link.server().title(),
-                link.name()
-            )),
+            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats) | Server::Database(_) => {
+                Err(format!(
+                    "a stack that runs already has no {}: remove [link.\"{}\"]",
+                    link.server().title(),
+                    link.name()
+                ))
+            }
             // It is one Kafka, however many brokers that is.
             Server::BrokerNode(_) => Err(format!(
                 "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
@@ -215,7 +220,6 @@ impl ExternalStack {
                     .find(|way| way.client() == link.client())
                     .map_or("relay->kafka", Link::name)
             )),
-            Server::Database(DatabaseKind::Postgres) => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;
                 version.map(drop).map_err(|e| unreachable_route(route, &e))
@@ -242,27 +246,12 @@ impl ExternalStack {
             link.name()
         ))
     }
-
-    async fn check_postgres_route(&self, route: &Route) -> Result<(), String> {
-        let (host, port) = split_address(&route.connect)?;
-        let target = PostgresTarget {
-            host,
-            port,
-            ..self.info.postgres.clone()
-        };
-        let mut connection = postgres_client::connect(&target)
-            .await
-            .map_err(|e| unreachable_route(route, &e))?;
-        postgres_client::ask(&mut connection, "select '1'")
-            .await
-            .map(drop)
-            .map_err(|e| unreachable_route(route, &e))
-    }
 }
 
-/// Returns the administrator's way to the PostgreSQL of a kept stack; an Err says why it is not known.
-pub fn kept_postgres(folder: &KeptFolder) -> Result<PostgresTarget, String> {
-    Ok(kept_description(folder)?.postgres_target())
+/// Returns the lock of a kept stack; an Err says why it is not known where that is.
+pub fn kept_lock(folder: &KeptFolder) -> Result<KeptLock, String> {
+    let description = kept_description(folder)?;
+    Ok(KeptLock::on(description.database.target()))
 }
 
 /// Asks the three servers of a kept stack, each directly; an Err says which cannot be used, and why.
@@ -322,17 +311,18 @@ fn failed(doing: &str, reason: String) -> StackError {
 
 /// Asks all three for versions and settings, each directly; an Err says which cannot be used, and why.
 async fn ask_servers(description: &Description) -> Result<StackInfo, StackError> {
-    let postgres = description.postgres_target();
-    check_postgres(&postgres)
+    let database = &description.database;
+    database
+        .check()
         .await
-        .map_err(|reason| failed(&format!("use PostgreSQL at {}", at(&postgres)), reason))?;
-    let bootstrap = &description.kafka.bootstrap;
+        .map_err(|reason| failed(&format!("use PostgreSQL at {}", database.address()), reason))?;
+    let bootstrap = &description.broker.bootstrap;
     check_kafka(bootstrap)
         .await
         .map_err(|reason| failed(&format!("use Kafka at {bootstrap}"), reason))?;
     let kafka = ServerInfo {
         address: bootstrap.clone(),
-        version: description.kafka.version.clone(),
+        version: description.broker.version.clone(),
     };
     let url = &description.toxiproxy.url;
     let toxiproxy_failed = |e: crate::toxiproxy::ToxiproxyError| {
@@ -354,49 +344,16 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         None => None,
     };
     Ok(StackInfo {
-        kafka_nodes: BTreeMap::new(),
-        kafka_replicas: 1,
         provider: "external".into(),
-        postgres,
-        // Its folder is not in the description, and may not be on this machine.
-        postgres_socket: None,
-        postgres_version: String::new(),
         brokers: BTreeMap::from([(BrokerKind::Kafka, kafka)]),
         toxiproxy_url: url.clone(),
         toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
         redis,
-        mariadb: None,
         routes: description.routes(),
         environment: environment::of_this_machine(),
+        // The folder of its socket is not in the description, and may not be on this machine.
+        ..StackInfo::with_database(database.target(), None)
     })
-}
-
-fn at(postgres: &PostgresTarget) -> String {
-    format!("{}:{}", postgres.host, postgres.port)
-}
-
-async fn check_postgres(target: &PostgresTarget) -> Result<(), String> {
-    let mut connection = postgres_client::connect(target).await?;
-    let level = postgres_client::ask(&mut connection, "show wal_level").await?;
-    if level != "logical" {
-        return Err(format!(
-            "wal_level is {level}: a CDC relay reads nothing then; set wal_level = logical in \
-             postgresql.conf and restart the server"
-        ));
-    }
-    let may = postgres_client::ask(
-        &mut connection,
-        "select (rolsuper or (rolcreaterole and rolreplication))::text from pg_roles
-         where rolname = current_user",
-    );
-    if may.await? != "true" {
-        return Err(format!(
-            "role {0} may not make roles and replication slots: `alter role \"{0}\" createrole \
-             replication`, or name another role in the stack file",
-            target.user
-        ));
-    }
-    Ok(())
 }
 
 async fn check_kafka(bootstrap: &str) -> Result<(), String> {

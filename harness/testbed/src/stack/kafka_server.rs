@@ -343,6 +343,13 @@ pub(super) fn version(jars: &[PathBuf]) -> Result<String, String> {
         .ok_or_else(|| "no jar of the server (kafka_2.13-...) among Kafka's jars".into())
 }
 
+/// Returns the version that is installed in the install script's folder, by the name of a jar; `None` where that cannot be
+/// told.
+pub(super) fn installed(programs: &Path) -> Option<String> {
+    let jars = jvm::jars(&programs.join(JARS)).ok()?;
+    version(&jars).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

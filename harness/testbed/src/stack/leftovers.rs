@@ -6,27 +6,18 @@
 //! its owner's mark could not be seen from here is not touched.
 
 use super::description::Description;
-use super::kafka_client::{self, Topics};
 use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
-use super::{StackError, StackInfo, postgres_client};
-use crate::broker::{claim, kafka};
+use super::{LeftTopics, SchemaLook, Schemas, StackError, StackInfo};
+use crate::broker::claim;
 use crate::process::reaper::Cleanup;
 use crate::toxiproxy::ToxiproxyClient;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::types::RDKafkaErrorCode;
-use relays::config::{CacheTarget, PostgresTarget};
-use relays::postgres::schema::Layout;
+use relays::config::CacheTarget;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// A run's id has so many hexadecimal digits.
-const RUN_DIGITS: usize = 16;
-/// One deletion may take at most this time.
-const DELETE_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const RUN_DIGITS: usize = 16;
 /// Bound on all that the reaper does for a dead harness.
 const AFTER_DEATH_WITHIN: Duration = Duration::from_secs(60);
 /// Whether a mark grows is looked at again after this pause.
@@ -35,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// This is all that carries the name of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Belongings {
-    /// Names of schemas or databases, from which the rest in PostgreSQL is derived.
+    /// Names of schemas or databases, from which the rest in the database is derived.
     layouts: BTreeSet<String>,
     topics: BTreeSet<String>,
     proxies: BTreeSet<String>,
@@ -50,19 +41,14 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     };
     let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).map_err(|e| failed(e.to_string()))?;
     let place = Place {
-        postgres: info.postgres.clone(),
-        bootstrap: info
-            .kafka()
-            .map_or_else(String::new, |kafka| kafka.address.clone()),
+        schemas: Schemas::of(info),
+        topics: LeftTopics::of(info),
         redis: info.redis.as_ref().map(|redis| redis.address.clone()),
         toxiproxy,
         upstreams: info.routes.values().map(|r| r.upstream.clone()).collect(),
     };
-    let mut session = postgres_client::connect(&info.postgres)
-        .await
-        .map_err(failed)?;
-    tenancy::never_idle(&mut session).await.map_err(failed)?;
-    let found = place.find(&mut session).await.map_err(failed)?;
+    let mut look = place.schemas.look().await.map_err(failed)?;
+    let found = place.find(&mut look).await.map_err(failed)?;
     let mut others: BTreeSet<String> = found
         .keys()
         .map(|run| run[..ID_DIGITS].to_owned())
@@ -72,12 +58,7 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     let mut dead = BTreeSet::new();
     for id in &others {
         // Ours from here on: who else sweeps now sees it held, and leaves it to us.
-        let free = tenancy::try_lock(&mut session, id).await.map_err(failed)?;
-        if free
-            && !tenancy::is_held_by_another(&mut session, id)
-                .await
-                .map_err(failed)?
-        {
+        if look.takes_over(id).await.map_err(failed)? {
             dead.insert(id.clone());
         }
     }
@@ -87,7 +68,7 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     // Its own reaper may have dropped some of it since.
     let found = match dead.is_empty() {
         true => found,
-        false => place.find(&mut session).await.map_err(failed)?,
+        false => place.find(&mut look).await.map_err(failed)?,
     };
     for (run, belongings) in &found {
         if !dead.contains(&run[..ID_DIGITS]) {
@@ -173,8 +154,8 @@ async fn drop_all(leftovers: &[Leftover]) -> Vec<String> {
 async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
     let description = Description::parse(&leftover.stack)?;
     let place = Place {
-        postgres: description.postgres_target(),
-        bootstrap: description.kafka.bootstrap.clone(),
+        schemas: Schemas::described(&description),
+        topics: LeftTopics::described(&description),
         redis: description
             .redis
             .as_ref()
@@ -193,8 +174,8 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
 
 /// Where belongings are looked for and dropped.
 struct Place {
-    postgres: PostgresTarget,
-    bootstrap: String,
+    schemas: Schemas,
+    topics: LeftTopics,
     /// `HOST:PORT` of the cache, where there is one.
     redis: Option<String>,
     toxiproxy: ToxiproxyClient,
@@ -204,19 +185,12 @@ struct Place {
 
 impl Place {
     /// Finds everything with the name of a run; the result is by run.
-    async fn find(
-        &self,
-        session: &mut PgConnection,
-    ) -> Result<BTreeMap<String, Belongings>, String> {
+    async fn find(&self, look: &mut SchemaLook) -> Result<BTreeMap<String, Belongings>, String> {
         let mut found: BTreeMap<String, Belongings> = BTreeMap::new();
-        for name in names_in_postgres(session).await? {
-            if let Some((run, layout)) = name.layout() {
-                let of_run = found.entry(run.to_owned()).or_default();
-                of_run.layouts.insert(layout.to_owned());
-            }
+        for (run, layout) in look.layouts().await? {
+            found.entry(run).or_default().layouts.insert(layout);
         }
-        let cluster = kafka_client::describe(&self.bootstrap, Topics::All).await?;
-        for topic in cluster.topics {
+        for topic in self.topics.names().await? {
             if let Some(run) = run_of(&topic, "oh.", '.') {
                 let of_run = found.entry(run.to_owned()).or_default();
                 of_run.topics.insert(topic);
@@ -246,7 +220,7 @@ impl Place {
         for id in ids {
             let mark = tenancy::mark_of(id);
             if found.values().any(|b| b.topics.contains(&mark)) {
-                let length = kafka::at(&self.bootstrap).topic(&mark, 1).length()?;
+                let length = self.topics.length(&mark)?;
                 // One that cannot be asked was deleted by its own harness, or its reaper, which are at it: they are given
                 // as much time.
                 let records = length.records().await.ok();
@@ -293,9 +267,7 @@ impl Place {
             }
         }
         for name in &belongings.layouts {
-            relays::postgres::schema::drop_all(&self.postgres, &Layout::left_behind(name))
-                .await
-                .map_err(|e| e.to_string())?;
+            self.schemas.drop(name).await?;
             dropped.push(format!(
                 "schema or database {name} with its roles, slot and publication"
             ));
@@ -304,7 +276,7 @@ impl Place {
         // The marks after what they are of, which nobody would know for ours without them.
         for topics in [&claimed, &belongings.topics] {
             if !topics.is_empty() {
-                delete_topics(&self.bootstrap, topics).await?;
+                self.topics.delete(topics).await?;
                 dropped.extend(topics.iter().map(|t| format!("topic {t}")));
             }
         }
@@ -317,88 +289,15 @@ impl Place {
         if topics.iter().all(|name| claim::owned_by(name).is_none()) {
             return Ok(BTreeSet::new());
         }
-        let there = kafka_client::describe(&self.bootstrap, Topics::All).await?;
-        let marks = there.topics.iter().filter(|name| topics.contains(*name));
+        let there = self.topics.names().await?;
+        let marks = there.iter().filter(|name| topics.contains(*name));
         let claimed = marks.filter_map(|mark| claim::owned_by(mark));
         Ok(claimed.map(str::to_owned).collect())
     }
 }
 
-/// A name in PostgreSQL that may be a run's.
-enum NameFound {
-    /// It is that of a schema or a database.
-    Whole(String),
-    /// A suffix says what it is of.
-    Derived(String),
-}
-
-impl NameFound {
-    /// The run, and the name from which [`Layout`] derived this one (or which it is).
-    fn layout(&self) -> Option<(&str, &str)> {
-        match self {
-            Self::Whole(name) => Some((run_of(name, "oh_", '_')?, name)),
-            Self::Derived(name) => layout_of(name),
-        }
-    }
-}
-
-async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<NameFound>, String> {
-    let names = sqlx::query_as::<_, (String, bool)>(
-        "select nspname::text, true from pg_namespace where nspname like 'oh\\_%'
-         -- A database that is a strategy's own is made before all else of it. Another administrator's is not
-         -- ours to drop.
-         union select datname::text, true from pg_database
-               where datname like 'oh\\_%' and pg_has_role(datdba, 'usage')
-         union select rolname::text, false from pg_roles r where rolname like 'oh\\_%'
-               -- What other databases have of it is for who uses those.
-               and not exists (select from pg_shdepend d
-                                where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
-                                  and d.dbid not in (0, (select oid from pg_database
-                                                          where datname = current_database())))
-         union select slot_name::text, false from pg_replication_slots
-               where slot_name like 'oh\\_%' and database = current_database()
-         union select pubname::text, false from pg_publication where pubname like 'oh\\_%'",
-    )
-    .fetch_all(session);
-    let names = names.await.map_err(|e| e.to_string())?;
-    let found = names.into_iter().map(|(name, is_whole)| match is_whole {
-        true => NameFound::Whole(name),
-        false => NameFound::Derived(name),
-    });
-    Ok(found.collect())
-}
-
-async fn delete_topics(bootstrap: &str, topics: &BTreeSet<String>) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .create()
-        .map_err(|e| e.to_string())?;
-    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-    let options = AdminOptions::new()
-        .operation_timeout(Some(DELETE_WITHIN))
-        .request_timeout(Some(DELETE_WITHIN));
-    let results = admin.delete_topics(&names, &options).await;
-    for result in results.map_err(|e| format!("delete topics: {e}"))? {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((topic, code)) => return Err(format!("delete topic {topic}: {code}")),
-        }
-    }
-    Ok(())
-}
-
-/// The run, and the name from which [`Layout`] derived this one.
-fn layout_of(name: &str) -> Option<(&str, &str)> {
-    let run = run_of(name, "oh_", '_')?;
-    let suffixes = ["_svc", "_rly", "_rdr", "_slot", "_pub"];
-    let layout = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
-    // A strategy may be called like a suffix: then this is its own name.
-    let layout = layout.filter(|l| l.len() > "oh_".len() + RUN_DIGITS);
-    Some((run, layout.unwrap_or(name)))
-}
-
 /// Returns the run in `PREFIX RUN SEPARATOR rest`; names of any other form are not ours, and give `None`.
-fn run_of<'a>(name: &'a str, prefix: &str, separator: char) -> Option<&'a str> {
+pub(super) fn run_of<'a>(name: &'a str, prefix: &str, separator: char) -> Option<&'a str> {
     let (run, rest) = name.strip_prefix(prefix)?.split_once(separator)?;
     let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     let is_run = run.len() == RUN_DIGITS && run.bytes().all(is_digit);
@@ -418,16 +317,5 @@ mod tests {
             assert_eq!(run_of(other, "oh.", '.'), None, "{other}");
         }
         assert_eq!(run_of(&format!("oh.{RUN}."), "oh.", '.'), None);
-    }
-
-    #[test]
-    fn a_derived_name_leads_to_what_it_is_derived_from() {
-        let layout = format!("oh_{RUN}_my_cdc");
-        for suffix in ["", "_svc", "_rly", "_rdr", "_slot", "_pub"] {
-            let name = format!("{layout}{suffix}");
-            assert_eq!(layout_of(&name), Some((RUN, layout.as_str())));
-        }
-        let odd = format!("oh_{RUN}_pub");
-        assert_eq!(layout_of(&odd), Some((RUN, odd.as_str())));
     }
 }

@@ -2,19 +2,19 @@
 
 use super::beside::{self, BesideKind, BesideServer};
 use super::data_folder::DataFolder;
-use super::hot_standby::{self, HotStandby};
 use super::kafka_brokers::KafkaBrokers;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::listening::Tries;
 use super::own::OwnStack;
 use super::ports::Reserved;
-use super::postgres_server::{OldestServer, PostgresServer};
-use super::slot_limit;
+use super::postgres_server::{
+    OldestServer, PostgresServer, autovacuum, hot_standby, slot_limit, standby,
+};
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, autovacuum,
-    environment, kafka_server, mariadb_server, ports, postgres_server, standby,
+    HotStandby, Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo,
+    environment, kafka_server, mariadb_server, ports, postgres_server,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop, tree};
@@ -160,8 +160,8 @@ impl LocalStack {
                 .iter()
                 .map(|kafka| (BrokerKind::Kafka, kafka.info(direct)))
                 .collect(),
-            kafka_nodes: BTreeMap::new(),
-            kafka_replicas: 1,
+            broker_nodes: BTreeMap::new(),
+            topic_replicas: 1,
             toxiproxy_url: toxiproxy_server.url.clone(),
             toxiproxy_version: toxiproxy_server.version.clone(),
             redis: None,
@@ -239,9 +239,9 @@ impl LocalStack {
         let places = (self.data.path(), logs, self.programs.as_path());
         let brokers = KafkaBrokers::start(settings, places, jit, reaper).await?;
         let info = &mut self.info;
-        info.kafka_nodes = brokers.addresses();
-        info.kafka_replicas = i32::from(settings.replication);
-        let addresses: Vec<String> = info.kafka_nodes.values().cloned().collect();
+        info.broker_nodes = brokers.addresses();
+        info.topic_replicas = i32::from(settings.replication);
+        let addresses: Vec<String> = info.broker_nodes.values().cloned().collect();
         let (version, jvm) = brokers.versions();
         let known = ServerInfo {
             address: addresses.join(","),
@@ -416,7 +416,7 @@ impl LocalStack {
         if let Some(kafka) = &self.kafka {
             state.jvm.clone_from(&kafka.jvm);
         }
-        state.postgres_socket.clone_from(&info.postgres_socket);
+        state.database_socket.clone_from(&info.postgres_socket);
         let folders = [self.postgres.folder.path(), self.data.path()];
         state.data = folders.map(Path::to_owned).to_vec();
     }

@@ -1,17 +1,19 @@
 //! PostgreSQL, Kafka, Toxiproxy and, where they are wanted, others: started (or found), described, stopped. A stack knows no scenario.
 
-mod autovacuum;
 mod beside;
 pub mod data_folder;
 mod description;
 mod docker;
 mod environment;
 pub mod external;
-mod hot_standby;
 pub mod jvm;
 mod kafka_brokers;
 mod kafka_client;
+mod kafka_description;
+mod kafka_leftovers;
+mod kafka_mark;
 mod kafka_server;
+mod kafka_warm_up;
 pub mod kept;
 pub mod leftovers;
 mod listening;
@@ -23,16 +25,16 @@ mod nats_server;
 mod own;
 pub mod ports;
 mod postgres_client;
+mod postgres_description;
+mod postgres_leftovers;
+mod postgres_lock;
 mod postgres_server;
 mod postgres_version;
 mod rabbitmq_server;
 mod redis_client;
 mod redis_server;
-mod slot_limit;
-mod standby;
 pub mod tenancy;
 mod toxiproxy_server;
-pub mod warm_up;
 
 use crate::broker::{self, Broker};
 use crate::identity::RunKey;
@@ -41,12 +43,22 @@ use crate::process::{Child, Stop};
 use crate::scenario::{BrokerNode, KafkaCluster, Link, NatsSync, Server, Victim};
 pub use docker::{can_be as docker_can_be, is_usable as docker_is_usable};
 use futures::FutureExt;
-pub use hot_standby::{HotStandby, Promotion};
 pub use jvm::Jit;
 pub use kafka_brokers::leader_of;
+use kafka_description::DescribedBroker;
+use kafka_leftovers::LeftTopics;
+use kafka_mark::GrowingTopic;
+use kafka_server::installed as installed_broker;
+pub use kafka_warm_up::BRIEF as BRIEF_WARM_UP;
 use kept::KeptFolder;
 use local::{FirstServers, LocalStack};
 pub use own::OwnStack;
+use postgres_description::DescribedDatabase;
+use postgres_leftovers::{SchemaLook, Schemas};
+use postgres_lock::StackLock;
+pub use postgres_lock::{KeptLock, Unused};
+pub use postgres_server::hot_standby::{HotStandby, Promotion};
+use postgres_server::settings::installed as installed_database;
 use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -90,9 +102,9 @@ pub struct StackInfo {
     /// These are the brokers that it has.
     pub brokers: BTreeMap<BrokerKind, ServerInfo>,
     /// Where its Kafka is several brokers, each has its `host:port` here, around all proxies.
-    pub kafka_nodes: BTreeMap<BrokerNode, String>,
+    pub broker_nodes: BTreeMap<BrokerNode, String>,
     /// A topic that is made on its Kafka has so many replicas.
-    pub kafka_replicas: i32,
+    pub topic_replicas: i32,
     /// This is the address of Toxiproxy's admin API, as `http://host:port`.
     pub toxiproxy_url: String,
     /// This is Toxiproxy's version, as its admin API says it.
@@ -282,7 +294,7 @@ pub fn cache_is_installed(programs: &Path) -> bool {
 /// Says what is lacking of PostgreSQL for a hot standby, with the install script's folder: it may have brought a newer one.
 pub async fn hot_standby_can_be(programs: &Path) -> Result<(), String> {
     let oldest = postgres_server::OldestServer {
-        wanted: Some(hot_standby::WANTED),
+        wanted: Some(postgres_server::hot_standby::WANTED),
         brought: programs,
     };
     postgres_server::find_server(&oldest).await.map(drop)
@@ -505,7 +517,7 @@ impl Stack {
 
     /// Returns MariaDB, as its administrator reaches it around all proxies; an Err says that the stack has none.
     pub fn mariadb(&self) -> Result<&MariaDbTarget, StackError> {
-        let (own, usual) = (DatabaseKind::MariaDb, DatabaseKind::Postgres);
+        let (own, usual) = (DatabaseKind::MariaDb, DatabaseKind::USUAL);
         let known = self.info().mariadb.as_ref();
         let known = known.ok_or_else(|| self.lacks(own.title(), usual.title()))?;
         Ok(&known.admin)

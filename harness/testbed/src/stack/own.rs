@@ -1,7 +1,6 @@
 //! What a stack is whose servers are this harness's own: it started them, may break them, and stops them.
 
-use super::hot_standby::HotStandby;
-use super::{StackError, StackInfo};
+use super::{HotStandby, StackError, StackInfo};
 use crate::process::{Child, Stop};
 use crate::scenario::Victim;
 use futures::future::LocalBoxFuture;

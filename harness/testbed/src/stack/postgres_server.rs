@@ -1,5 +1,11 @@
 //! A PostgreSQL of our own: programs found, a fresh cluster, `postgres` itself as child process.
 
+pub(super) mod autovacuum;
+pub(super) mod hot_standby;
+pub(super) mod settings;
+pub(super) mod slot_limit;
+pub(super) mod standby;
+
 use super::data_folder::{self, CLUSTER, DataFolder};
 use super::{StackError, postgres_client, postgres_version};
 use crate::disk;

@@ -51,7 +51,7 @@ impl ConsumerFixture {
             .topic(&name, PARTITIONS);
         topic.create().await.unwrap();
         let config = ConsumerConfig {
-            postgres: PostgresTarget {
+            database: PostgresTarget {
                 user: layout.service_role(),
                 password: layout.password.clone(),
                 ..layout.inside(&stack.postgres)

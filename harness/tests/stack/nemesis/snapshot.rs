@@ -42,7 +42,7 @@ async fn until_held(wanted: i64) {
 async fn database_server(folder: &std::path::Path) -> FaultTargets {
     let child = busy(Victim::POSTGRES.name(), folder).await;
     FaultTargets {
-        admin: Some(stack().await.postgres.clone()),
+        admin: Some(stack().await.postgres.clone().into()),
         ..targets(Victim::POSTGRES, &child)
     }
 }

@@ -53,7 +53,7 @@ impl GroupFixture {
             .await
             .unwrap();
         let config = ConsumerConfig {
-            postgres: PostgresTarget {
+            database: PostgresTarget {
                 user: layout.service_role(),
                 password: layout.password.clone(),
                 ..layout.inside(&postgres)

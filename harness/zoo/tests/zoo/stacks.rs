@@ -6,9 +6,9 @@ use super::turn::Turn;
 use harness::process::reaper::Reaper;
 use harness::scenario::Server;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::warm_up::{BRIEF, warm_up};
 use harness::stack::{
-    Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed, is_installed,
+    BRIEF_WARM_UP, Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed,
+    is_installed,
 };
 use relays::config::{BrokerKind, DatabaseKind};
 use std::path::{Path, PathBuf};
@@ -85,9 +85,7 @@ async fn start(lane: usize) -> Shared {
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
-    warm_up((&stack.info().kafka().unwrap().address, 1), &topic, BRIEF)
-        .await
-        .unwrap();
+    stack.warm_up(&topic, BRIEF_WARM_UP).await.unwrap();
     Shared {
         stack,
         _reaper: reaper,

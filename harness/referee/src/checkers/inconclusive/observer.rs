@@ -7,6 +7,7 @@ use crate::measure::MAX_LAG_MS;
 use crate::scenario::{Server, Victim};
 use crate::view::AppendBounds;
 use crate::view::{Class, Join};
+use contract::broker::BrokerKind;
 
 /// Around a fault of the broker itself, the time from append to sight is the broker's.
 const BEFORE_NS: i64 = 1_000_000_000;
@@ -106,7 +107,8 @@ fn left_out(join: &Join<'_>) -> String {
 /// The broker of the strategy that ran.
 fn broker_of(history: &History) -> Server {
     let topology = history.meta.topology();
-    topology.map_or(Server::KAFKA, |topology| Server::Broker(topology.broker))
+    let broker = topology.map_or(BrokerKind::USUAL, |topology| topology.broker);
+    Server::Broker(broker)
 }
 
 fn broker_faults(history: &History) -> Vec<(i64, i64)> {

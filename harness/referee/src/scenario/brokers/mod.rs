@@ -39,8 +39,8 @@ impl Default for BrokerChoice {
 }
 
 impl BrokerChoice {
-    /// Returns of how many brokers the Kafka is; 1 where it is none.
-    pub fn kafka_brokers(&self) -> u8 {
+    /// Returns of how many servers it is.
+    pub fn nodes(&self) -> u8 {
         match self {
             Self::Kafka(settings) => settings.brokers,
             Self::RabbitMq { .. } | Self::Nats(_) => 1,

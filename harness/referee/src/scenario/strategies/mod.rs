@@ -220,7 +220,7 @@ pub(super) fn read(
     };
     let database = match info.any_database {
         true => databases::read(&mut s, kind.as_ref()),
-        false => DatabaseKind::Postgres,
+        false => DatabaseKind::default(),
     };
     if let (Some(entry), Some(timeout)) = (
         linger_entry,
@@ -277,9 +277,9 @@ pub(super) fn read(
             kind: kind?,
             linger_ms: linger.as_nanos() as f64 / 1e6,
             // Each commit there waits for the disk.
-            relay_commit: match database {
-                DatabaseKind::Postgres => relay_commit,
-                DatabaseKind::MariaDb => CommitMode::On,
+            relay_commit: match database.has_commit_modes() {
+                true => relay_commit,
+                false => CommitMode::On,
             },
             failover_slot: failover_slot.is_some(),
             instances,

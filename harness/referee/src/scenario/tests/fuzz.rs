@@ -377,9 +377,9 @@ fn possible(s: &Scenario) -> Result<(), String> {
         (1..=limits::PARTITIONS).contains(&w.partitions),
         "partitions",
     )?;
-    let postgres = 1..=limits::POSTGRES_CONNECTIONS as usize;
+    let postgres = 1..=limits::DATABASE_CONNECTIONS as usize;
     must(
-        postgres.contains(&w.postgres_connections),
+        postgres.contains(&w.database_connections),
         "connections to PostgreSQL",
     )?;
     let drain = ms..=limits::DRAIN;

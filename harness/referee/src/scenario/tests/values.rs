@@ -18,7 +18,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!((w.rollback_ratio, w.hold_ratio), (0.02, 0.01));
     assert_eq!(w.hold, Duration::from_millis(20));
     assert_eq!((w.retries, w.skew, w.ramp), (0, 0.0, Duration::ZERO));
-    assert_eq!((w.partitions, w.postgres_connections), (3, 16));
+    assert_eq!((w.partitions, w.database_connections), (3, 16));
     assert_eq!(w.min_committed_per_phase, 100);
     assert_eq!(s.drain.within, Duration::from_secs(30));
     assert_eq!(s.drain.late_after, Duration::from_secs(15));
@@ -101,7 +101,7 @@ synchronous_standby = true
     assert_eq!(
         (
             w.partitions,
-            w.postgres_connections,
+            w.database_connections,
             w.min_committed_per_phase
         ),
         (6, 7, 0)

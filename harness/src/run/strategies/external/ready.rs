@@ -1,17 +1,15 @@
 //! How a relay that was not written here is known to work.
 
 use super::values::Values;
-use crate::database::postgres::fence;
+use crate::database::DirectLogin;
 use crate::process::Ready;
 use crate::run::RunError;
 use crate::run::deployment::failed;
 use crate::scenario::relay_file::ForeignReady;
 use futures::FutureExt;
 use regex::Regex;
-use relays::config::PostgresTarget;
-use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The wait for one answer is bounded by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -21,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) fn of(
     ready: &ForeignReady,
     values: &Values,
-    relay: &PostgresTarget,
+    login: &DirectLogin,
 ) -> Result<Ready, RunError> {
     Ok(match ready {
         ForeignReady::Log(line) => {
@@ -54,28 +52,13 @@ pub(super) fn of(
             }))
         }
         ForeignReady::Sql(query) => {
-            let (query, relay) = (values.fill(query), relay.clone());
+            let (query, login) = (values.fill(query), login.clone());
             Ready::Answers(Arc::new(move || {
-                let (query, relay) = (query.clone(), relay.clone());
-                answers(async move { is_true(query, &relay).await }).boxed()
+                let (query, login) = (query.clone(), login.clone());
+                answers(async move { login.says_yes(query).await }).boxed()
             }))
         }
     })
-}
-
-/// The query gives `true`, asked as the relay, which may do no more than it could itself, and here only read.
-async fn is_true(query: String, relay: &PostgresTarget) -> Result<(), String> {
-    let explain = |e: sqlx::Error| relays::postgres::schema::words(&e);
-    let mut session = fence::connect(relay, Instant::now()).await?;
-    let only_read = "SET default_transaction_read_only = on";
-    session.execute(only_read).await.map_err(explain)?;
-    let asked = sqlx::query_scalar::<_, Option<bool>>(AssertSqlSafe(query));
-    match asked.fetch_optional(&mut session).await.map_err(explain)? {
-        Some(Some(true)) => Ok(()),
-        Some(Some(false)) => Err("the query gave false".to_owned()),
-        Some(None) => Err("the query gave null".to_owned()),
-        None => Err("the query gave no row".to_owned()),
-    }
 }
 
 async fn answers(asked: impl Future<Output = Result<(), String>>) -> Result<(), String> {

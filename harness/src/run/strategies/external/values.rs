@@ -1,17 +1,18 @@
 //! What the placeholders of a relay's file stand for in one run.
 
+use crate::database::{LoginWords, Role};
 use crate::run::deployment::Deployment;
+use crate::scenario::Instance;
 use crate::scenario::relay_file::Template;
-use crate::scenario::{Instance, Link, Server};
-use relays::config::PostgresTarget;
-use relays::postgres::schema::Role;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// These are the values that the placeholders stand for.
 pub(super) struct Values {
+    /// Whose values they are.
+    pub role: Role,
     run: String,
-    postgres: PostgresTarget,
+    login: LoginWords,
     bootstrap: String,
     topic: String,
     slot: String,
@@ -27,9 +28,11 @@ impl Values {
         match role {
             Role::Relay => Self::of_relay(deployment, Instance::FIRST),
             Role::Service => Self {
-                postgres: deployment
-                    .postgres(Link::ORDERS_POSTGRES, deployment.layout.service_role()),
-                bootstrap: deployment.kafka(Link::ORDERS_KAFKA).bootstrap,
+                role,
+                login: (deployment.own_schema)
+                    .login(role, deployment.database_of_service())
+                    .into(),
+                bootstrap: deployment.usual_broker_of_service().bootstrap,
                 folder: in_full(
                     deployment
                         .folder
@@ -45,7 +48,6 @@ impl Values {
     /// As they are for one of the relays.
     pub fn of_relay(deployment: &Deployment<'_>, instance: Instance) -> Self {
         let layout = &deployment.layout;
-        let kafka = deployment.kafka(Link::Relay(instance, Server::KAFKA));
         let name = &deployment.strategy.name;
         // No strategy has a dot in its name.
         let folder = deployment.folder.join("relay").join(match instance {
@@ -53,25 +55,18 @@ impl Values {
             other => format!("{name}.{}", other.name()),
         });
         Self {
+            role: Role::Relay,
             run: deployment.key.run.clone(),
-            postgres: deployment
-                .postgres(Link::Relay(instance, Server::POSTGRES), layout.relay_role()),
-            bootstrap: kafka.bootstrap,
+            login: (deployment.own_schema)
+                .login(Role::Relay, deployment.database_of_relay(instance))
+                .into(),
+            bootstrap: deployment.usual_broker_of_relay(instance).bootstrap,
             topic: deployment.topic_name.clone(),
             slot: layout.slot(),
             publication: layout.publication(),
             folder: in_full(folder),
             port: deployment.relay_addresses[instance.index()].port(),
             instance,
-        }
-    }
-
-    /// Returns the process's own way to the database, around the proxy: for what is asked on its behalf.
-    pub fn direct(&self, deployment: &Deployment<'_>) -> PostgresTarget {
-        PostgresTarget {
-            user: self.postgres.user.clone(),
-            password: self.postgres.password.clone(),
-            ..deployment.admin().clone()
         }
     }
 
@@ -82,15 +77,10 @@ impl Values {
 
     /// Returns the value of this name; names were checked when the file was read.
     pub fn get(&self, name: &str) -> Cow<'_, str> {
-        let postgres = &self.postgres;
+        if let Some(value) = self.login.get(name) {
+            return value;
+        }
         match name {
-            "postgres_url" => url(postgres).into(),
-            "postgres_host" => postgres.host.as_str().into(),
-            "postgres_port" => postgres.port.to_string().into(),
-            "postgres_user" => postgres.user.as_str().into(),
-            "postgres_password" => postgres.password.as_str().into(),
-            "postgres_database" => postgres.database.as_str().into(),
-            "schema" => postgres.schema.as_str().into(),
             "bootstrap" => self.bootstrap.as_str().into(),
             "topic" => self.topic.as_str().into(),
             "slot" => self.slot.as_str().into(),
@@ -109,52 +99,27 @@ fn in_full(folder: PathBuf) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
-/// Returns the URL as libpq and the drivers of other languages read it. User and password are plain: they are ours.
-fn url(postgres: &PostgresTarget) -> String {
-    let PostgresTarget {
-        host,
-        port,
-        user,
-        password,
-        database,
-        ..
-    } = postgres;
-    let database: String = database
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    if host.starts_with('/') {
-        return format!("postgres://{user}:{password}@/{database}?host={host}&port={port}");
-    }
-    match host.contains(':') {
-        true => format!("postgres://{user}:{password}@[{host}]:{port}/{database}"),
-        false => format!("postgres://{user}:{password}@{host}:{port}/{database}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scenario::relay_file::PLACEHOLDERS;
+    use relays::config::PostgresTarget;
 
     #[test]
     fn given_every_placeholder_of_a_file_then_it_stands_for_something() {
         let text = || "x".to_owned();
+        let login = PostgresTarget {
+            host: text(),
+            port: 1,
+            user: text(),
+            password: text(),
+            database: text(),
+            schema: text(),
+        };
         let values = Values {
+            role: Role::Relay,
             run: text(),
-            postgres: PostgresTarget {
-                host: text(),
-                port: 1,
-                user: text(),
-                password: text(),
-                database: text(),
-                schema: text(),
-            },
+            login: login.into(),
             bootstrap: text(),
             topic: text(),
             slot: text(),
@@ -166,25 +131,5 @@ mod tests {
         for name in PLACEHOLDERS {
             assert!(!values.get(name).is_empty(), "{name}");
         }
-    }
-
-    #[test]
-    fn given_an_unusual_host_or_database_then_the_url_is_one_all_the_same() {
-        let at = |host: &str, database: &str| {
-            url(&PostgresTarget {
-                host: host.into(),
-                port: 5,
-                user: "u".into(),
-                password: "p".into(),
-                database: database.into(),
-                schema: "s".into(),
-            })
-        };
-        assert_eq!(
-            at("127.0.0.1", "a b/c"),
-            "postgres://u:p@127.0.0.1:5/a%20b%2Fc"
-        );
-        assert_eq!(at("::1", "d"), "postgres://u:p@[::1]:5/d");
-        assert_eq!(at("/run/pg", "d"), "postgres://u:p@/d?host=/run/pg&port=5");
     }
 }

@@ -2,16 +2,16 @@
 //! become a newer one by an upgrade.
 
 use super::state::KeptState;
-use crate::stack::{jvm, kafka_server, postgres_server, postgres_version};
+use crate::stack::{installed_broker, installed_database};
 use std::path::Path;
 
 /// These versions would be started now; `None` where that cannot be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Installed {
     /// PostgreSQL's, as its program says it.
-    pub postgres: Option<String>,
+    pub database: Option<String>,
     /// Kafka's, by the name of its jar.
-    pub kafka: Option<String>,
+    pub broker: Option<String>,
     /// Toxiproxy's, as the install script noted it.
     pub toxiproxy: Option<String>,
 }
@@ -19,15 +19,9 @@ pub struct Installed {
 impl Installed {
     /// Looks for the servers' programs.
     pub async fn look(programs: &Path) -> Self {
-        let postgres = async {
-            let folder = postgres_server::find_programs(&["postgres"]).await.ok()?;
-            postgres_version::of_programs(&folder).await.ok()
-        };
         Self {
-            postgres: postgres.await,
-            kafka: jvm::jars(&programs.join(kafka_server::JARS))
-                .and_then(|jars| kafka_server::version(&jars))
-                .ok(),
+            database: installed_database().await,
+            broker: installed_broker(programs),
             toxiproxy: noted(programs, "toxiproxy"),
         }
     }
@@ -35,8 +29,8 @@ impl Installed {
     /// What was changed since the stack was started, a sentence each.
     pub fn changes(&self, state: &KeptState) -> Vec<String> {
         [
-            ("PostgreSQL", &self.postgres),
-            ("Kafka", &self.kafka),
+            ("PostgreSQL", &self.database),
+            ("Kafka", &self.broker),
             ("Toxiproxy", &self.toxiproxy),
         ]
         .into_iter()
@@ -68,13 +62,13 @@ mod tests {
     fn given_another_version_of_one_server_then_that_one_is_named_with_both_versions() {
         let version = |text: &str| Some(text.to_owned());
         let mut installed = Installed {
-            postgres: version("15.18"),
-            kafka: version("4.3.1"),
+            database: version("15.18"),
+            broker: version("4.3.1"),
             toxiproxy: None,
         };
         // What cannot be told is no change
         assert_eq!(installed.changes(&example()), Vec::<String>::new());
-        installed.kafka = version("4.4.0");
+        installed.broker = version("4.4.0");
         assert_eq!(
             installed.changes(&example()),
             ["the kept stack runs Kafka 4.3.1, and 4.4.0 is installed now"]

@@ -24,7 +24,8 @@ pub struct KeptState {
     /// The broker's JVM, and how it compiles, as the record says it.
     pub jvm: String,
     /// This is the folder of PostgreSQL's Unix socket, where it has one.
-    pub postgres_socket: Option<PathBuf>,
+    #[serde(rename = "postgres_socket")]
+    pub database_socket: Option<PathBuf>,
     /// PostgreSQL, Kafka and Toxiproxy.
     pub servers: Vec<KeptServer>,
     /// The servers' data are in these folders, inner ones first.
@@ -59,7 +60,7 @@ impl KeptState {
             program_version,
             programs,
             jvm: String::new(),
-            postgres_socket: None,
+            database_socket: None,
             servers: Vec::new(),
             data: Vec::new(),
         }

@@ -34,7 +34,7 @@ impl RunningRecoverer {
     pub async fn start_with(given: &Given, in_doubt_after_ms: u64, bootstrap: String) -> Self {
         let stack = stack().await;
         let config = RecovererConfig {
-            postgres: PostgresTarget {
+            database: PostgresTarget {
                 user: given.layout.relay_role(),
                 password: given.layout.password.clone(),
                 schema: given.layout.schema().to_owned(),

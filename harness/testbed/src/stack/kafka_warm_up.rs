@@ -2,6 +2,7 @@
 //! it in its latencies. So a new broker is made to do a little of the real work before anything is
 //! measured.
 
+use super::Stack;
 use crate::broker::kafka;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -17,9 +18,21 @@ const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
 const IN_FLIGHT: usize = 32;
 const VALUE: [u8; 512] = [b'x'; 512];
 
+impl Stack {
+    /// Gives its broker so much ordinary work, by a topic of this name, that its speed is its own. Of the brokers, Kafka
+    /// alone runs code that is compiled as it runs.
+    pub async fn warm_up(&self, topic: &str, lasts: Duration) -> Result<(), String> {
+        let info = self.info();
+        match info.kafka() {
+            Some(kafka) => warm_up((&kafka.address, info.topic_replicas), topic, lasts).await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// Publishes to and reads from a topic of its own for so long, as strategies and observer will, and
 /// deletes it.
-pub async fn warm_up(
+async fn warm_up(
     (bootstrap, replicas): (&str, i32),
     topic: &str,
     lasts: Duration,

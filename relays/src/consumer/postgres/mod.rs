@@ -1,15 +1,22 @@
 //! The consumer's side to PostgreSQL: one session, made anew when it is lost.
 
+mod effect;
+mod inbox;
+mod transaction;
+
 use super::ending::EndSignal;
 use crate::config::PostgresTarget;
 use crate::postgres::schema::{connect_options, words};
 use crate::pump::backoff::Backoff;
 use crate::signal::{Signal, emit};
+use contract::consumer::ConsumerConfig;
+pub(super) use inbox::CallInbox;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgQueryResult};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Postgres};
 use std::time::Duration;
 use tokio::time::timeout;
+pub(super) use transaction::EffectTransaction;
 
 /// Connecting takes this long at most, with waiting for an older session of this consumer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -38,7 +45,8 @@ pub(super) struct ConsumerDatabase {
 
 impl ConsumerDatabase {
     /// Will connect for this member of the consumer's group, counted from 0.
-    pub fn new(target: &PostgresTarget, member: u16) -> Self {
+    pub fn new(config: &ConsumerConfig, member: u16) -> Self {
+        let target = &config.database;
         let PostgresTarget {
             host,
             port,

@@ -3,7 +3,7 @@
 //! Nobody waits for the disk meanwhile, which is what the server is told for all of its sessions; afterwards it is told
 //! what held before, and writes what it has.
 
-use super::{by_writers, calls};
+use crate::bench::drain::backlog::{by_writers, calls};
 use crate::bench::events::{BenchEvent, events};
 use crate::identity::Identity;
 use mysql_async::prelude::Queryable;
@@ -19,7 +19,7 @@ use std::time::Duration;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const DURABILITY: &str = "SELECT @@GLOBAL.sync_binlog, @@GLOBAL.innodb_flush_log_at_trx_commit";
 
-/// See [`super::fill`].
+/// See [`crate::bench::drain::backlog::fill`].
 pub(super) async fn fill(
     admin: &MariaDbTarget,
     database: &str,

@@ -5,12 +5,12 @@
 //! by being promoted there, and started again in the first one's folder and on its port: so nobody ever meets a server
 //! that is still a standby at the address where orders are written.
 
-use super::data_folder::{self, CLUSTER, DataFolder};
-use super::ports::{self, Reserved};
-use super::postgres_server::{self, PostgresServer, make_folder, path_text, write_for};
-use super::{StackError, postgres_client, standby};
+use super::{PostgresServer, make_folder, path_text, standby, write_for};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, environment};
+use crate::stack::data_folder::{self, CLUSTER, DataFolder};
+use crate::stack::ports::{self, Reserved};
+use crate::stack::{StackError, postgres_client, postgres_server};
 use futures::FutureExt;
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 /// The oldest version whose standbys have the slots of their primary, and what needs it.
-pub(super) const WANTED: (u32, &str) = (17, "a `hot_standby`");
+pub(in crate::stack) const WANTED: (u32, &str) = (17, "a `hot_standby`");
 const NAME: &str = "postgres-hot-standby";
 /// This is the name of the slot that it reads from, and the one by which the first server knows it.
 const SLOT: &str = "oh_hot_standby";
@@ -38,7 +38,7 @@ const SYNCED_WITHIN: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The record says in these words whose commits wait.
-pub(super) const COMMIT_MODE: &str = "on, and waits for a hot standby that flushes WAL";
+pub(in crate::stack) const COMMIT_MODE: &str = "on, and waits for a hot standby that flushes WAL";
 
 /// A PostgreSQL that follows the stack's own until it takes its place.
 pub struct HotStandby {
@@ -74,7 +74,7 @@ pub struct Promotion {
 
 impl HotStandby {
     /// Starts it, and has all commits of the first server wait for it. With it comes the folder of its data.
-    pub(super) async fn start(
+    pub(in crate::stack) async fn start(
         postgres: &PostgresServer,
         (data, logs): (&Path, &Path),
         reaper: &Arc<Reaper>,
@@ -120,7 +120,7 @@ impl HotStandby {
         Ok((standby, folder))
     }
 
-    pub(super) fn child(&self) -> &Child {
+    pub(in crate::stack) fn child(&self) -> &Child {
         &self.child
     }
 

@@ -2,8 +2,8 @@
 //! it back when the session ends, by whatever death.
 
 use crate::service::connections::exchange;
+use crate::service::database::postgres;
 use crate::service::database_error::DatabaseError;
-use crate::service::postgres;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::time::Duration;

@@ -1,21 +1,22 @@
 //! The inbox of a consumer that calls somebody: ids of events, each written by itself, since no transaction covers a call.
 
-use super::database::ConsumerDatabase;
+use super::ConsumerDatabase;
 use crate::postgres::schema::quote_identifier;
+use contract::consumer::ConsumerConfig;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-pub(super) struct CallInbox {
+pub(in crate::consumer) struct CallInbox {
     pub database: ConsumerDatabase,
     has: String,
     add: String,
 }
 
 impl CallInbox {
-    pub fn new(database: ConsumerDatabase, schema: &str) -> Self {
-        let schema = quote_identifier(schema);
+    pub fn new(config: &ConsumerConfig, member: u16) -> Self {
+        let schema = quote_identifier(&config.database.schema);
         Self {
-            database,
+            database: ConsumerDatabase::new(config, member),
             has: format!("select from {schema}.inbox where event_id = $1"),
             add: format!(
                 "insert into {schema}.inbox (event_id) values ($1) on conflict do nothing"

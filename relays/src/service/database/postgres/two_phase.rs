@@ -5,36 +5,44 @@
 //! died. From the decision on everything is committed, by whoever of the two is left. What that takes of either side
 //! stands in `decisions.rs`.
 
+mod kafka_participant;
 mod ownership;
-mod participant;
 mod pool;
-mod reports;
 
-use super::WritePath;
-use super::change::{Change, Outcome, Rejection};
-use super::connections::{Connections, Lease, exchange};
-use super::database_error::DatabaseError;
-use super::event::EventText;
-use super::postgres::Orders;
-use super::producer;
-use super::session::DatabaseSession;
-use super::{steps, transaction};
+use super::Orders;
 use crate::broker::kafka;
+use crate::config::DatabaseTarget;
 use crate::decisions;
 use crate::order::Directive;
+use crate::service::WritePath;
+use crate::service::change::{Change, Outcome, Rejection};
+use crate::service::connections::{Connections, Lease, exchange};
+use crate::service::database::{DatabaseSession, Login};
+use crate::service::database_error::DatabaseError;
+use crate::service::event::EventText;
+use crate::service::{producer, steps, transaction};
 use crate::trace::Trace;
-pub(super) use participant::ParticipantSettings;
-use participant::TransactionalEvent;
+pub(in crate::service) use kafka_participant::ParticipantSettings;
+use kafka_participant::TransactionalEvent;
 use pool::Lent;
-pub(super) use pool::Participants;
+pub(in crate::service) use pool::Participants;
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
+/// Returns how the session logs in that says that this process lives, and with what its transactional ids begin.
+pub(in crate::service) fn life(
+    target: &DatabaseTarget,
+    login: &Login,
+) -> Result<(PgConnectOptions, String), String> {
+    Ok((login.postgres()?.clone(), target.postgres()?.schema.clone()))
+}
+
 /// This write path commits the order and its event together, in two phases.
-pub(super) struct TwoPhase {
+pub(in crate::service) struct TwoPhase {
     orders: Orders,
     connections: Arc<Connections>,
     participants: Arc<Participants>,

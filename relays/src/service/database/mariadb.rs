@@ -1,14 +1,15 @@
 //! Changes of orders in MariaDB, as the write paths have them.
 
-use super::change::{Change, Outcome};
-use super::connections::exchange;
-use super::database_error::DatabaseError;
-use super::event::EventText;
-use super::postgres::{Announcement, Orders, settled_by};
+use super::postgres::settled_by;
+use super::{Announcement, Orders};
 use crate::config::MariaDbTarget;
 use crate::mariadb::orders::{self, NewChange, NewEvent, OrderStep, WriteUnit};
 use crate::mariadb::session;
 use crate::order::{ChangeType, OrderState};
+use crate::service::change::{Change, Outcome};
+use crate::service::connections::exchange;
+use crate::service::database_error::DatabaseError;
+use crate::service::event::EventText;
 use mysql_async::{Conn, Opts};
 use std::time::Duration;
 use uuid::Uuid;

@@ -1,14 +1,18 @@
 //! One session with the database, whichever it is. Nothing else in the service knows which, but for the files of what is
 //! one database's own.
 
+mod mariadb;
+mod postgres;
+
 use super::change::{Change, Outcome};
 use super::connections::{bounded, exchange};
 use super::database_error::{ClientError, DatabaseError};
-use super::postgres::Orders;
-use super::{mariadb_orders, postgres};
+use crate::config::{DatabaseTarget, ServiceConfig, WritePathConfig};
 use crate::mariadb::orders::WriteUnit;
-use crate::mariadb::session as mariadb;
+use crate::mariadb::session as mariadb_session;
 use mysql_async::prelude::Queryable;
+pub(super) use postgres::{Announcement, ForeignStatements, Orders, two_phase};
+pub use postgres::{PLACING, SESSION};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::time::Duration;
@@ -27,6 +31,23 @@ pub(super) enum Login {
 }
 
 impl Login {
+    /// Returns how the service logs in to its database.
+    pub fn of(config: &ServiceConfig, transaction_idle: Duration) -> Self {
+        match &config.database {
+            DatabaseTarget::Postgres(target) => {
+                let mut session = postgres::session(target, transaction_idle);
+                if let WritePathConfig::TwoPhase { .. } = &config.write_path {
+                    // Kafka is told to commit what was decided: a server that crashes must not forget that.
+                    session = session.options([("synchronous_commit", "on")]);
+                }
+                Self::Postgres(Box::new(session))
+            }
+            DatabaseTarget::MariaDb(target) => {
+                Self::MariaDb(mariadb::login(target, transaction_idle))
+            }
+        }
+    }
+
     /// Returns how to log in to PostgreSQL; an Err says that the database is another one.
     pub fn postgres(&self) -> Result<&PgConnectOptions, String> {
         match self {
@@ -57,6 +78,11 @@ impl Login {
             }
         }
     }
+}
+
+/// Tells whether every write path is there; an Err says that the database has only some.
+pub(super) fn has_every_write_path(target: &DatabaseTarget) -> Result<(), String> {
+    target.postgres().map(drop)
 }
 
 /// Why there is no connection.
@@ -91,7 +117,7 @@ impl DatabaseSession {
         Ok(match login {
             Login::Postgres(options) => Self::Postgres(postgres::connect(options).await?),
             Login::MariaDb(options) => {
-                Self::MariaDb(mariadb::connect(options, CONNECT_WITHIN).await?)
+                Self::MariaDb(mariadb_session::connect(options, CONNECT_WITHIN).await?)
             }
         })
     }
@@ -109,7 +135,7 @@ impl DatabaseSession {
     pub async fn close(self) {
         match self {
             Self::Postgres(conn) => drop(conn.close().await),
-            Self::MariaDb(conn) => mariadb::close(conn).await,
+            Self::MariaDb(conn) => mariadb_session::close(conn).await,
         }
     }
 
@@ -117,7 +143,7 @@ impl DatabaseSession {
     pub fn abandon(self) {
         match self {
             Self::Postgres(conn) => drop(conn),
-            Self::MariaDb(conn) => mariadb::abort(conn),
+            Self::MariaDb(conn) => mariadb_session::abort(conn),
         }
     }
 
@@ -184,7 +210,7 @@ impl DatabaseSession {
         match self {
             // A statement that is alone commits itself.
             Self::Postgres(conn) => orders.write(conn, change).await,
-            Self::MariaDb(conn) => mariadb_orders::write(conn, orders, change, unit).await,
+            Self::MariaDb(conn) => mariadb::write(conn, orders, change, unit).await,
         }
     }
 
@@ -197,7 +223,7 @@ impl DatabaseSession {
     ) -> Result<Option<Outcome>, DatabaseError> {
         match self {
             Self::Postgres(conn) => orders.why_not(conn, change).await,
-            Self::MariaDb(conn) => mariadb_orders::why_not(conn, change).await,
+            Self::MariaDb(conn) => mariadb::why_not(conn, change).await,
         }
     }
 
@@ -205,7 +231,7 @@ impl DatabaseSession {
     pub async fn version(&mut self, order: Uuid) -> Result<Option<u32>, DatabaseError> {
         match self {
             Self::Postgres(conn) => postgres::version(conn, order).await,
-            Self::MariaDb(conn) => mariadb_orders::version(conn, order).await,
+            Self::MariaDb(conn) => mariadb::version(conn, order).await,
         }
     }
 }

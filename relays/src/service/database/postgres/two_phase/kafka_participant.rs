@@ -4,7 +4,8 @@
 //! librdkafka's calls block, so each producer has a thread of its own, which does one thing after the other. (What it
 //! reports comes on another one, which is the client library's.)
 
-use super::reports::TransactionReports;
+mod reports;
+
 use crate::config::KafkaTarget;
 use crate::service::monitor::Monitor;
 use crate::signal::monotonic_ns;
@@ -12,6 +13,7 @@ use crate::trace::{Stage, Step, Trace};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use reports::TransactionReports;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;

@@ -1,14 +1,14 @@
 //! How much log a PostgreSQL of our own keeps for a replication slot. What is beyond that it removes at a checkpoint, and
 //! the slot is lost with it.
 
-use super::{StackError, StackInfo, postgres_client};
+use crate::stack::{StackError, StackInfo, postgres_client};
 
 /// Checkpoints come this often at most, by the log that was written: the least that the server takes, two of its
 /// segments. A slot that is beyond its limit is then lost soon, and not when the next five minutes are over.
 const CHECKPOINT_AFTER: &str = "32MB";
 
 /// Sets the limit, in bytes; the record says so.
-pub(super) async fn set(info: &mut StackInfo, bytes: u64) -> Result<(), StackError> {
+pub(in crate::stack) async fn set(info: &mut StackInfo, bytes: u64) -> Result<(), StackError> {
     let failed = |reason: String| StackError {
         doing: "limit the log that PostgreSQL keeps for slots".into(),
         reason,

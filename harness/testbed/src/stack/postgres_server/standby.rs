@@ -2,11 +2,10 @@
 //! sent and says so, and every commit waits for that. Between a commit's own flush, from which on its log
 //! is sent to whoever reads it, and the moment in which others see it, there is then a round trip.
 
-use super::StackError;
-use super::postgres_client;
-use super::postgres_server::{PostgresServer, find_programs};
+use super::{PostgresServer, find_programs};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
+use crate::stack::{StackError, postgres_client};
 use futures::FutureExt;
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
@@ -24,10 +23,10 @@ const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The record says in these words whose commits wait.
-pub(super) const COMMIT_MODE: &str = "on, and waits for a standby that flushes WAL";
+pub(in crate::stack) const COMMIT_MODE: &str = "on, and waits for a standby that flushes WAL";
 
 /// Starts it, and has all commits wait for it.
-pub(super) async fn start(
+pub(in crate::stack) async fn start(
     postgres: &PostgresServer,
     logs: &Path,
     reaper: &Arc<Reaper>,
@@ -130,7 +129,10 @@ async fn state_of(target: &PostgresTarget, standby: &str) -> Result<String, Stri
 }
 
 /// Waits until the server's commits wait for the standby of this name.
-pub(super) async fn in_force(target: &PostgresTarget, standby: &str) -> Result<(), String> {
+pub(in crate::stack) async fn in_force(
+    target: &PostgresTarget,
+    standby: &str,
+) -> Result<(), String> {
     let deadline = Instant::now() + IN_FORCE_WITHIN;
     loop {
         let state = state_of(target, standby).await?;

@@ -1,9 +1,12 @@
 //! How often a PostgreSQL of our own looks for tables to vacuum.
 
-use super::{StackError, StackInfo, postgres_client};
+use crate::stack::{StackError, StackInfo, postgres_client};
 
 /// Has it look so often, in seconds; the record says so.
-pub(super) async fn every(info: &mut StackInfo, naptime_s: u64) -> Result<(), StackError> {
+pub(in crate::stack) async fn every(
+    info: &mut StackInfo,
+    naptime_s: u64,
+) -> Result<(), StackError> {
     let set = format!("alter system set autovacuum_naptime = '{naptime_s}s'");
     postgres_client::say(&info.postgres, &[&set, "select pg_reload_conf()"])
         .await

@@ -1,6 +1,6 @@
 //! A backlog in PostgreSQL, by a procedure that commits after each row.
 
-use super::{by_writers, calls};
+use crate::bench::drain::backlog::{by_writers, calls};
 use crate::bench::events::events;
 use crate::database::postgres::fence;
 use crate::identity::Identity;

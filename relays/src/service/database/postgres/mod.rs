@@ -3,14 +3,15 @@
 mod appending;
 mod foreign;
 mod orders;
+pub(in crate::service) mod two_phase;
 
-pub(super) use foreign::ForeignStatements;
-pub(super) use orders::{Announcement, Orders, session, settled_by};
+pub(in crate::service) use foreign::ForeignStatements;
+pub(in crate::service) use orders::{Announcement, Orders, session, settled_by};
 pub use orders::{PLACING, SESSION};
 
-use super::connections::exchange;
-use super::database_error::DatabaseError;
-use super::session::CONNECT_WITHIN;
+use super::CONNECT_WITHIN;
+use crate::service::connections::exchange;
+use crate::service::database_error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
 use tokio::time::timeout;
