@@ -15,7 +15,7 @@ mod database;
 mod kafka;
 mod nats;
 
-pub use database::{DatabaseTarget, MariaDbTarget, PostgresTarget};
+pub use database::*;
 pub use kafka::{Acks, KafkaTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
 
@@ -351,20 +351,6 @@ impl CommitMode {
             Self::On => "on",
         }
     }
-}
-
-/// This is the configuration of `outbox-harness recoverer`, which finishes the two-phase commits that their
-/// coordinator left in doubt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecovererConfig {
-    /// This is the database, with the recoverer's own role.
-    pub database: PostgresTarget,
-    /// Only the role that prepared a transaction may end it: this one, which the recoverer's is a member of.
-    pub service_role: String,
-    /// This is the broker, and the topic of the events.
-    pub kafka: KafkaTarget,
-    /// What a coordinator that lives has prepared or decided, and not finished for so long, is finished by the recoverer.
-    pub in_doubt_after_ms: u64,
 }
 
 /// This is the configuration of `outbox-harness relay`.

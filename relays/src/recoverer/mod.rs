@@ -12,7 +12,7 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use broker::BrokerEnd;
 use log::{DecisionLog, InDoubt};
-use questions::{BrokerAnswer, Questions};
+use questions::{InDoubtAnswer, Questions};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -131,12 +131,12 @@ impl Recoverer {
         self.ends.have(open);
         while let Some((one, answer)) = self.ends.next(until).await {
             match answer {
-                Ok(BrokerAnswer::Ended(end)) => {
+                Ok(InDoubtAnswer::Ended(end)) => {
                     self.has_broker();
                     self.has_ended(&one, &end).await?;
                 }
                 // (it is not asked here)
-                Ok(BrokerAnswer::Fenced(_)) => {}
+                Ok(InDoubtAnswer::Fenced(_)) => {}
                 Err(reason) => {
                     tracing::warn!("{reason}");
                     self.lost_broker(reason);
@@ -153,11 +153,11 @@ impl Recoverer {
         self.fences.have(over);
         while let Some((one, answer)) = self.fences.next(until).await {
             match answer {
-                Ok(BrokerAnswer::Fenced(true)) => {
+                Ok(InDoubtAnswer::Fenced(true)) => {
                     self.log.connect().await?;
                     self.log.fenced(&one.producer.transactional_id).await?;
                 }
-                Ok(BrokerAnswer::Fenced(false) | BrokerAnswer::Ended(_)) => {}
+                Ok(InDoubtAnswer::Fenced(false) | InDoubtAnswer::Ended(_)) => {}
                 Err(reason) => tracing::warn!("{reason}"),
             }
         }

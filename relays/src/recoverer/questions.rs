@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// What the broker says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BrokerAnswer {
+pub(super) enum InDoubtAnswer {
     /// The transaction has ended so.
     Ended(BrokerEnd),
     /// Whether the broker takes nothing of the producer any more.
@@ -23,7 +23,7 @@ pub(super) struct Questions {
     /// These were not asked yet.
     waiting: VecDeque<InDoubt>,
     /// This one has no answer yet.
-    under_way: Option<(InDoubt, JoinHandle<Result<BrokerAnswer, String>>)>,
+    under_way: Option<(InDoubt, JoinHandle<Result<InDoubtAnswer, String>>)>,
     /// It was asked about this one last: those behind it are first.
     last: Option<String>,
     /// Nothing is asked before this, after the broker could not be asked.
@@ -61,7 +61,7 @@ impl Questions {
     pub async fn next(
         &mut self,
         until: Instant,
-    ) -> Option<(InDoubt, Result<BrokerAnswer, String>)> {
+    ) -> Option<(InDoubt, Result<InDoubtAnswer, String>)> {
         if self.under_way.is_none() {
             let now = Instant::now();
             if now < self.from || now >= until {
@@ -84,16 +84,16 @@ impl Questions {
     }
 }
 
-async fn ask(bootstrap: String, one: InDoubt) -> Result<BrokerAnswer, String> {
+async fn ask(bootstrap: String, one: InDoubt) -> Result<InDoubtAnswer, String> {
     let producer = &one.producer;
     match one.is_over {
         true => {
             let fenced = broker::fence(&bootstrap, &producer.transactional_id).await;
-            fenced.map(BrokerAnswer::Fenced)
+            fenced.map(InDoubtAnswer::Fenced)
         }
         false => {
             let ended = broker::end(&bootstrap, producer, one.is_commit).await;
-            ended.map(BrokerAnswer::Ended)
+            ended.map(InDoubtAnswer::Ended)
         }
     }
 }

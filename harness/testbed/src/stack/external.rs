@@ -79,7 +79,7 @@ impl ExternalStack {
         let noted = reaper.note(&mark);
         noted.map_err(|e| failed("take the stack for this run", e.to_string()))?;
         let bootstrap = info.kafka().map_or("", |kafka| kafka.address.as_str());
-        let tenancy = Tenancy::begin(&info.postgres, bootstrap, id).await?;
+        let tenancy = Tenancy::begin(&description.database.target(), bootstrap, id).await?;
         let mut stack = Self {
             info,
             description,

@@ -1,24 +1,10 @@
 //! How a process reaches the database of its strategy.
 
-use crate::database::DatabaseKind;
-use serde::{Deserialize, Serialize};
+mod postgres;
 
-/// This says how to reach PostgreSQL, and which schema belongs to this strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostgresTarget {
-    /// This is the server's host name or address, or the proxy's where the link is proxied.
-    pub host: String,
-    /// This is the TCP port of the server, or the proxy's where the link is proxied.
-    pub port: u16,
-    /// Sessions log in as this role.
-    pub user: String,
-    /// This is the password of the role.
-    pub password: String,
-    /// Sessions connect to the database of this name, in which the strategy's schema is: the stack's, or the strategy's own.
-    pub database: String,
-    /// Schema that holds `orders` and `outbox`, or `events`.
-    pub schema: String,
-}
+use crate::database::DatabaseKind;
+pub use postgres::{PostgresTarget, RecovererConfig};
+use serde::{Deserialize, Serialize};
 
 /// This says how to reach MariaDB, and which database belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! Changes of orders in MariaDB, as the write paths have them.
 
-use super::postgres::settled_by;
-use super::{Announcement, Orders};
+use super::{Announcement, Orders, settled_by};
 use crate::config::MariaDbTarget;
 use crate::mariadb::orders::{self, NewChange, NewEvent, OrderStep, WriteUnit};
 use crate::mariadb::session;

@@ -11,6 +11,7 @@ use crate::config::{DatabaseTarget, ServiceConfig, WritePathConfig};
 use crate::mariadb::orders::WriteUnit;
 use crate::mariadb::session as mariadb_session;
 use mysql_async::prelude::Queryable;
+use postgres::settled_by;
 pub(super) use postgres::{Announcement, ForeignStatements, Orders, two_phase};
 pub use postgres::{PLACING, SESSION};
 use sqlx::Connection;

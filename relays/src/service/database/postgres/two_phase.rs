@@ -23,7 +23,7 @@ use crate::service::event::EventText;
 use crate::service::{producer, steps, transaction};
 use crate::trace::Trace;
 pub(in crate::service) use kafka_participant::ParticipantSettings;
-use kafka_participant::TransactionalEvent;
+use kafka_participant::{Participant, TransactionalEvent};
 use pool::Lent;
 pub(in crate::service) use pool::Participants;
 use sqlx::AssertSqlSafe;

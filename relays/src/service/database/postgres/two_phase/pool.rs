@@ -1,8 +1,7 @@
 //! The participants of a service: so many producers, each lent to one order at a time. One whose transaction did not
 //! end as it should is given up, and another one takes its place.
 
-use super::kafka_participant::{Participant, ParticipantSettings};
-use super::ownership;
+use super::{Participant, ParticipantSettings, ownership};
 use crate::decisions;
 use crate::service::connections::{Connections, exchange};
 use crate::service::database_error::DatabaseError;
