@@ -130,6 +130,9 @@ impl Server {
     /// NATS is a broker.
     pub const NATS: Self = Self::Broker(BrokerKind::Nats);
 
+    /// This one can be several servers that have a name together.
+    pub const OF_NODES: Self = Self::KAFKA;
+
     /// PostgreSQL is a database.
     pub const POSTGRES: Self = Self::Database(DatabaseKind::Postgres);
     /// MariaDB is a database.
@@ -223,7 +226,7 @@ impl Server {
 
     /// Whether it can be several servers that have a name together.
     pub fn can_have_nodes(self) -> bool {
-        self == Self::KAFKA
+        self == Self::OF_NODES
     }
 
     /// Returns it, and its brokers where it is a Kafka of several.

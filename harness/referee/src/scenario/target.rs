@@ -48,7 +48,7 @@ impl Target {
         match self {
             Self::Process(Victim::Server(server)) => of(server).collect(),
             Self::Process(victim) => vec![victim],
-            Self::NodeRole(_) => of(Server::KAFKA).skip(1).collect(),
+            Self::NodeRole(_) => of(Server::OF_NODES).skip(1).collect(),
             Self::Link(_) | Self::Side(_) | Self::Broker => Vec::new(),
         }
     }
@@ -65,7 +65,7 @@ impl Target {
         match self {
             Self::Side(server) | Self::Process(Victim::Server(server)) => Some(server),
             Self::Link(link) => Some(link.server()),
-            Self::NodeRole(_) => Some(Server::KAFKA),
+            Self::NodeRole(_) => Some(Server::OF_NODES),
             Self::Broker
             | Self::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => None,
         }

@@ -8,7 +8,7 @@ use crate::scenario::{
     Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Server, Start, Stream,
     Target, Toxic, Trigger, Victim, parse,
 };
-use relays::config::DatabaseKind;
+use relays::config::{BrokerKind, DatabaseKind};
 use std::time::Duration;
 
 /// A demo begins with these lines.
@@ -29,6 +29,9 @@ const BY_HAND: Duration = Duration::from_secs(35);
 
 /// This target is the service's way to its database.
 const DATABASE: Target = Target::Link(Link::Orders(Server::Database(DatabaseKind::USUAL)));
+
+/// And this is every way to its broker.
+const BROKER: Target = Target::Side(Server::Broker(BrokerKind::USUAL));
 
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,15 +106,8 @@ pub fn actions() -> [Action; 6] {
     };
     let seconds = Duration::from_secs;
     [
-        action(
-            'b',
-            "cut the broker",
-            Target::KAFKA,
-            FaultKind::Down,
-            CUT,
-            3,
-        ),
-        action('s', "slow the broker", Target::KAFKA, slow, seconds(4), 2),
+        action('b', "cut the broker", BROKER, FaultKind::Down, CUT, 3),
+        action('s', "slow the broker", BROKER, slow, seconds(4), 2),
         action(
             'd',
             "mute the database",
