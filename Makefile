@@ -19,7 +19,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 # Of make claims: how often each scenario is run.
 ROUNDS ?= 1
-SERVERS := redis rabbitmq nats mariadb postgres-17
+SERVERS := redis rabbitmq nats eventbridge mariadb postgres-17
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 4 * n : 1)))
 

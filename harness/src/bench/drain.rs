@@ -171,7 +171,7 @@ pub(super) async fn run(
                     lasts.as_secs_f64()
                 )
             }
-            BrokerKind::RabbitMq | BrokerKind::Nats => String::new(),
+            BrokerKind::RabbitMq | BrokerKind::Nats | BrokerKind::EventBridge => String::new(),
         };
         let (events, relay) = (warm_up.events, first.name);
         ground.note(format!("warm-up: {broker}{events} events through {relay}"));

@@ -94,6 +94,7 @@ pub(super) async fn crosses(
         Server::Redis => (PING, b""),
         // It greets whoever connects with a line, which is no answer.
         Server::Broker(BrokerKind::Nats) => (PING, NATS_PONG),
+        Server::Broker(BrokerKind::EventBridge) => (EVENTBRIDGE_HELLO, b"HTTP/"),
     };
     let started = Instant::now();
     let exchange = async {
@@ -132,6 +133,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// The emulator says by it who it is.
+const EVENTBRIDGE_HELLO: &[u8] = b"GET /outbox-harness HTTP/1.0\r\n\r\n";
 /// This is answered with the first method of a connection, before any log-in.
 const AMQP_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// This is answered with a line, before any log-in too.
@@ -243,12 +246,14 @@ mod tests {
                     Server::POSTGRES => ssl_request,
                     Server::MARIADB => MARIADB_STRANGER,
                     Server::Redis | Server::NATS => b"PING\r\n",
+                    Server::EVENTBRIDGE => EVENTBRIDGE_HELLO,
                 };
                 let mut asked = vec![0; request.len()];
                 soon(stream.read_exact(&mut asked)).await.unwrap();
                 assert_eq!(asked, request);
                 let answer: &[u8] = match link.server() {
                     Server::NATS => b"INFO {}\r\nPONG\r\n",
+                    Server::EVENTBRIDGE => b"HTTP/1.0 200 OK\r\n",
                     Server::MARIADB => {
                         b"\x0a5.5.5-10.11.19-MariaDB\0\xff\x15\x04#28000Access denied"
                     }

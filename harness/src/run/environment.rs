@@ -25,7 +25,10 @@ fn other_acks(scenario: &Scenario) -> BTreeMap<String, String> {
             let name = format!("kafka_acks.{}", strategy.name);
             Some((name, settings.acks.name().to_owned()))
         }
-        BrokerChoice::Kafka(_) | BrokerChoice::RabbitMq { .. } | BrokerChoice::Nats(_) => None,
+        BrokerChoice::Kafka(_)
+        | BrokerChoice::RabbitMq { .. }
+        | BrokerChoice::Nats(_)
+        | BrokerChoice::EventBridge(_) => None,
     });
     others.collect()
 }

@@ -143,6 +143,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
         autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
         nats_sync: scenario.stack.nats_sync,
+        eventbridge_throttle: scenario.stack.eventbridge_throttle,
         kafka: scenario.stack.kafka,
         servers: servers_of(scenario),
     }

@@ -130,6 +130,17 @@ scenarios! {
         ran.only(&["naive"], 1, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
     };
+    "eventbridge-outage.toml" given_eventbridge_outage_when_run_then_the_dual_write_alone_loses: |ran| {
+        ran.only(&["naive"], 20, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom]);
+    };
+    "eventbridge-throttle.toml" given_eventbridge_throttle_when_run_then_who_looks_at_each_entry_alone_loses_nothing: |ran| {
+        ran.only(&["naive", "status"], 5, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.duplicated]);
+        // Each event of it was put once, and each twentieth refused.
+        let counts = &ran.strategy("status").counts;
+        assert_eq!(counts.lost, counts.committed.map(|committed| committed / 20));
+    };
     "nats-window.toml" given_nats_window_when_run_then_only_what_is_within_it_comes_once: |ran| {
         ran.only(&["beyond", "without"], 1, |c| vec![c.duplicated]);
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);

@@ -8,6 +8,7 @@
 mod busy;
 mod consumer;
 mod docker;
+mod eventbridge;
 mod external;
 mod fence;
 mod hot_standby;

@@ -17,6 +17,11 @@ pub struct OwnServer {
 impl OwnServer {
     /// Starts it in a folder that this name begins.
     pub async fn start(server: Server, name: &str) -> Self {
+        Self::start_with(server, name, ServerSettings::default()).await
+    }
+
+    /// The same, with what the server is to be like.
+    pub async fn start_with(server: Server, name: &str, settings: ServerSettings) -> Self {
         let reaper = reaper();
         let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         let folder = DataFolder::make(&folder, None, &reaper).unwrap();
@@ -27,7 +32,7 @@ impl OwnServer {
             jit: Jit::C1,
             settings: ServerSettings {
                 servers: BTreeSet::from([server]),
-                ..ServerSettings::default()
+                ..settings
             },
         };
         Self {

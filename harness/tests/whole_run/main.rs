@@ -12,6 +12,7 @@ mod consumers;
 mod debezium;
 mod demo;
 mod event_sourcing;
+mod eventbridge;
 mod explain;
 mod external;
 mod failover;

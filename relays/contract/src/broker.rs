@@ -15,11 +15,13 @@ pub enum BrokerKind {
     RabbitMq,
     /// It is NATS JetStream.
     Nats,
+    /// It is Amazon EventBridge, by an emulator of it.
+    EventBridge,
 }
 
 impl BrokerKind {
     /// These are all of them.
-    pub const ALL: [Self; 3] = [Self::Kafka, Self::RabbitMq, Self::Nats];
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::RabbitMq, Self::Nats, Self::EventBridge];
 
     /// This is the one of who names none.
     pub const USUAL: Self = Self::Kafka;
@@ -30,15 +32,25 @@ impl BrokerKind {
             Self::Kafka => "kafka",
             Self::RabbitMq => "rabbitmq",
             Self::Nats => "nats",
+            Self::EventBridge => "eventbridge",
         }
     }
 
-    /// Returns its name in sentences: `Kafka`.
+    /// Returns its name in sentences: `Kafka`. An emulator is called one.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Kafka => "Kafka",
             Self::RabbitMq => "RabbitMQ",
             Self::Nats => "NATS",
+            Self::EventBridge => "EventBridge (emulator moto)",
+        }
+    }
+
+    /// Whether it promises any order of events, so that whoever publishes can be held to one.
+    pub const fn keeps_order(self) -> bool {
+        match self {
+            Self::Kafka | Self::RabbitMq | Self::Nats => true,
+            Self::EventBridge => false,
         }
     }
 
@@ -46,8 +58,8 @@ impl BrokerKind {
     pub const fn partitions(self, asked: i32) -> i32 {
         match self {
             Self::Kafka => asked,
-            // A stream has none, and one order.
-            Self::RabbitMq | Self::Nats => 1,
+            // A stream has none, and one order; a bus has neither.
+            Self::RabbitMq | Self::Nats | Self::EventBridge => 1,
         }
     }
 }

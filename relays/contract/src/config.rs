@@ -12,10 +12,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 mod database;
+mod eventbridge;
 mod kafka;
 mod nats;
 
 pub use database::*;
+pub use eventbridge::{EVENTBRIDGE_SOURCE, EventBridgeDetail, EventBridgeTarget, LooksAt};
 pub use kafka::{Acks, KafkaTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
 
@@ -62,6 +64,8 @@ pub enum BrokerTarget {
     RabbitMq(RabbitMqTarget),
     /// The broker is NATS JetStream.
     Nats(NatsTarget),
+    /// The broker is EventBridge.
+    EventBridge(EventBridgeTarget),
 }
 
 impl BrokerTarget {
@@ -71,6 +75,7 @@ impl BrokerTarget {
             Self::Kafka(_) => BrokerKind::Kafka,
             Self::RabbitMq(_) => BrokerKind::RabbitMq,
             Self::Nats(_) => BrokerKind::Nats,
+            Self::EventBridge(_) => BrokerKind::EventBridge,
         }
     }
 
@@ -80,6 +85,7 @@ impl BrokerTarget {
             Self::Kafka(target) => &target.topic,
             Self::RabbitMq(target) => &target.topic,
             Self::Nats(target) => &target.topic,
+            Self::EventBridge(target) => &target.topic,
         }
     }
 
@@ -87,7 +93,7 @@ impl BrokerTarget {
     pub fn kafka(&self) -> Result<&KafkaTarget, String> {
         match self {
             Self::Kafka(target) => Ok(target),
-            Self::RabbitMq(_) | Self::Nats(_) => Err(format!(
+            Self::RabbitMq(_) | Self::Nats(_) | Self::EventBridge(_) => Err(format!(
                 "this needs Kafka, and the broker is {}",
                 self.kind().title()
             )),

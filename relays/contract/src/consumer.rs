@@ -142,7 +142,7 @@ impl ConsumerConfig {
     pub fn members(&self) -> u16 {
         match self.broker {
             BrokerTarget::RabbitMq(_) => self.rabbitmq.members.max(1),
-            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) => 1,
+            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) | BrokerTarget::EventBridge(_) => 1,
         }
     }
 
@@ -150,7 +150,9 @@ impl ConsumerConfig {
     pub fn on_failure(&self) -> OnFailure {
         match self.broker {
             BrokerTarget::RabbitMq(_) => self.rabbitmq.on_failure,
-            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) => OnFailure::Again,
+            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) | BrokerTarget::EventBridge(_) => {
+                OnFailure::Again
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! it is, only the folder knows that is named after it; two-phase commits know it too, whose second side is a transaction
 //! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
+pub(crate) mod eventbridge;
 mod in_flight;
 pub(crate) mod kafka;
 pub(crate) mod nats;
@@ -9,6 +10,7 @@ mod patience;
 mod publisher;
 pub(crate) mod rabbitmq;
 mod reports;
+mod unsettled;
 
 use crate::config::{BrokerTarget, RabbitMqGroup};
 use crate::persistence::Persistence;
@@ -103,6 +105,10 @@ pub(crate) fn sender<A: Awaits>(
             Box::new(rabbitmq::RabbitMqSender::new(target, delivery_timeout_ms)?)
         }
         BrokerTarget::Nats(target) => Box::new(nats::NatsSender::new(target, delivery_timeout_ms)),
+        BrokerTarget::EventBridge(target) => Box::new(eventbridge::EventBridgeSender::new(
+            target,
+            delivery_timeout_ms,
+        )),
     })
 }
 
@@ -124,8 +130,11 @@ pub(crate) fn member(
                 rabbitmq::RabbitMqMember::new(&target.address, queue, prefetch, is_answered);
             Box::new(member)
         }
-        BrokerTarget::Nats(_) => {
-            return Err("consumers read from Kafka and RabbitMQ, and not from NATS yet".to_owned());
+        BrokerTarget::Nats(_) | BrokerTarget::EventBridge(_) => {
+            return Err(format!(
+                "consumers read from Kafka and RabbitMQ, and not from {} yet",
+                config.broker.kind().title()
+            ));
         }
     })
 }

@@ -1,5 +1,6 @@
 //! A relay's publisher, whatever the broker: which one it is, is decided once, at the start.
 
+use super::eventbridge::EventBridgePublisher;
 use super::kafka::KafkaPublisher;
 use super::nats::NatsPublisher;
 use super::rabbitmq::RabbitMqPublisher;
@@ -16,6 +17,8 @@ pub enum AnyPublisher {
     RabbitMq(RabbitMqPublisher),
     /// It publishes to NATS.
     Nats(NatsPublisher),
+    /// It publishes to EventBridge.
+    EventBridge(EventBridgePublisher),
 }
 
 impl AnyPublisher {
@@ -25,6 +28,9 @@ impl AnyPublisher {
             BrokerTarget::Kafka(target) => Self::Kafka(KafkaPublisher::new(target)),
             BrokerTarget::RabbitMq(target) => Self::RabbitMq(RabbitMqPublisher::new(target)),
             BrokerTarget::Nats(target) => Self::Nats(NatsPublisher::new(target)),
+            BrokerTarget::EventBridge(target) => {
+                Self::EventBridge(EventBridgePublisher::new(target))
+            }
         }
     }
 
@@ -35,6 +41,7 @@ impl AnyPublisher {
             Self::Kafka(publisher) => Self::Kafka(publisher.keeping_deliveries()),
             Self::RabbitMq(publisher) => Self::RabbitMq(publisher.keeping_deliveries()),
             Self::Nats(publisher) => Self::Nats(publisher.keeping_deliveries()),
+            Self::EventBridge(publisher) => Self::EventBridge(publisher.keeping_deliveries()),
         }
     }
 }
@@ -46,6 +53,7 @@ macro_rules! hand_on {
             AnyPublisher::Kafka($publisher) => $call,
             AnyPublisher::RabbitMq($publisher) => $call,
             AnyPublisher::Nats($publisher) => $call,
+            AnyPublisher::EventBridge($publisher) => $call,
         }
     };
 }

@@ -50,7 +50,7 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
     let ending = match config.broker.kind() {
         // What was given to a member of RabbitMQ is nobody else's as long as it lives.
         BrokerKind::RabbitMq => EndSignal::of_who_finishes(),
-        BrokerKind::Kafka | BrokerKind::Nats => EndSignal::default(),
+        BrokerKind::Kafka | BrokerKind::Nats | BrokerKind::EventBridge => EndSignal::default(),
     };
     let told = ending.clone();
     runtime.spawn(async move {

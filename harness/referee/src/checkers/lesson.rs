@@ -11,6 +11,7 @@ use crate::history::Request;
 use crate::measure::{committed_before, last_heal_ns};
 use crate::scenario::{Expectation, LatencyKind, Metric, Percentile};
 use crate::view::{NEVER, Span, explaining};
+use contract::broker::BrokerKind;
 
 /// Checks one, with all that its metric needs.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
@@ -45,7 +46,11 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
 /// is in force from the first commit on, so all of it counts, and there is no before.
 pub fn is_of_the_stack(seen: &Seen<'_, '_>) -> bool {
     let history = seen.context.history();
-    explaining(history, seen.consumer).is_empty() && history.meta.scenario.stack.synchronous_standby
+    let stack = &history.meta.scenario.stack;
+    let broker = history.meta.topology().map(|topology| topology.broker);
+    let is_throttled =
+        stack.eventbridge_throttle.is_some() && broker == Some(BrokerKind::EventBridge);
+    explaining(history, seen.consumer).is_empty() && (stack.synchronous_standby || is_throttled)
 }
 
 /// Whether it is of a cache, and the file has no fault that this strategy could feel. A read that fills the cache with

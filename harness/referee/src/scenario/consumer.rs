@@ -90,6 +90,7 @@ impl Consumer {
         match broker {
             BrokerKind::RabbitMq => self.rabbitmq_group().keeps_order(),
             BrokerKind::Kafka | BrokerKind::Nats => true,
+            BrokerKind::EventBridge => false,
         }
     }
 
@@ -324,6 +325,10 @@ fn not_consumed(broker: &BrokerChoice) -> Option<(&'static str, &'static str)> {
         )),
         BrokerChoice::Nats(_) => Some((
             "they do not know NATS",
+            "take the consumers out, or put this strategy into a file of its own",
+        )),
+        BrokerChoice::EventBridge(_) => Some((
+            "they do not know EventBridge",
             "take the consumers out, or put this strategy into a file of its own",
         )),
     }

@@ -405,6 +405,19 @@ fn match_target(
     match (target, info.ground()) {
         (Target::Process(Victim::Server(server)), Ground::Database)
             if server.has_database_faults() => {}
+        (Target::Process(Victim::Server(Server::EVENTBRIDGE)), Ground::Process)
+            if info.name != "pause" =>
+        {
+            s.problem(
+                kind_entry.span(),
+                format!(
+                    "after `{}` the emulator of EventBridge has nothing any more, which says nothing of EventBridge: \
+                     all it has is in memory",
+                    info.name
+                ),
+                "write kind = \"pause\", or cut its link: target = \"eventbridge\", kind = \"down\"",
+            );
+        }
         (other, Ground::Database) => s.problem(
             target_entry.span(),
             format!(

@@ -37,7 +37,7 @@ mod workload;
 mod tests;
 
 pub use broker_node::{BrokerNode, NodeRole};
-pub use brokers::{BrokerChoice, KafkaSettings, NatsSettings};
+pub use brokers::{BrokerChoice, EventBridgeSettings, KafkaSettings, NatsSettings};
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
@@ -109,6 +109,9 @@ pub struct StackSettings {
     /// When what a NATS server acknowledges is on its disk.
     #[serde(default)]
     pub nats_sync: NatsSync,
+    /// Of so many events the emulator of EventBridge refuses one for now; `None`: it refuses none.
+    #[serde(default)]
+    pub eventbridge_throttle: Option<u32>,
     /// What its Kafka is like.
     #[serde(default)]
     pub kafka: KafkaCluster,
@@ -142,6 +145,10 @@ impl StackSettings {
                 nats_sync: NatsSync::Always,
                 ..
             } => Some("nats_sync_interval"),
+            Self {
+                eventbridge_throttle: Some(_),
+                ..
+            } => Some(stack::EVENTBRIDGE_THROTTLE),
             Self {
                 kafka: KafkaCluster { brokers: 2.., .. },
                 ..
@@ -323,9 +330,11 @@ const fn one() -> u8 {
 }
 
 impl Strategy {
-    /// Counts that are expected to be 0 unless the file says otherwise: those of its kind, and what its cache promises.
+    /// Counts that are expected to be 0 unless the file says otherwise: those of its kind, and what its cache promises. Where
+    /// its broker promises no order nobody else can.
     pub fn zeros(&self) -> Vec<Metric> {
         let mut zeros = self.kind.zeros();
+        zeros.retain(|metric| self.broker.kind().keeps_order() || !metric.is_of_order());
         let promised = self.cache.is_some_and(Cache::converges);
         zeros.extend(promised.then_some(Metric::Stale));
         zeros

@@ -247,6 +247,7 @@ fn read(
         .and_then(|e| Section::of(e, "[stack]", names(&stack::KEYS), problems));
     let stack_span = stack_section.as_ref().map(Section::span);
     let said_nats_sync = said(stack_section.as_ref(), stack::NATS_SYNC);
+    let said_throttle = said(stack_section.as_ref(), stack::EVENTBRIDGE_THROTTLE);
     let stack = stack_section.map(stack::read).unwrap_or_default();
     for one in &mut placed {
         one.strategy.broker.is_of(stack.kafka.brokers);
@@ -278,6 +279,7 @@ fn read(
             partitions: said_partitions,
             // What holds anyway may be said by anybody.
             nats_sync: said_nats_sync.filter(|_| stack.nats_sync != NatsSync::default()),
+            eventbridge_throttle: said_throttle,
             are_all_read,
         };
         unfollowed::check(said, workload.partitions, &strategies, problems);

@@ -46,12 +46,12 @@ macro_rules! row {
             $side,
             $orders,
             $relay,
-            $process
+            concat!($process, " (kill, restart, pause)")
         )
     };
     (
         $name:literal, $process_name:expr, $title:literal,
-        $side:literal, $orders:literal, $relay:literal, $process:literal
+        $side:literal, $orders:literal, $relay:literal, $process:expr
     ) => {
         ServerNames {
             title: $title,
@@ -75,7 +75,7 @@ macro_rules! row {
                     "; only a fault on this very link hits them"
                 ),
             ),
-            process: ($process_name, concat!($process, " (kill, restart, pause)")),
+            process: ($process_name, $process),
         }
     };
 }
@@ -95,6 +95,11 @@ const ROWS: [ServerNames; Server::ALL.len() - BrokerNode::MOST] = [
         "the NATS server, where a strategy has `broker = \"nats\"`"
     ),
     row!(
+        "eventbridge", "eventbridge-server", "EventBridge (emulator moto)", ", where a strategy has `broker = \"eventbridge\"`",
+        " (dual write with `broker = \"eventbridge\"` only)", ", where it has `broker = \"eventbridge\"`",
+        "the emulator of EventBridge, where a strategy has `broker = \"eventbridge\"` (pause; it has all in memory)"
+    ),
+    row!(
         "mariadb", "MariaDB", ", where a strategy has `database = \"mariadb\"`",
         " (strategies with `database = \"mariadb\"`)", ", where it has `database = \"mariadb\"`",
         "the MariaDB server, where a strategy has `database = \"mariadb\"`"
@@ -110,15 +115,15 @@ const ROWS: [ServerNames; Server::ALL.len() - BrokerNode::MOST] = [
 const NODE_ROWS: [ServerNames; BrokerNode::MOST] = [
     row!(
         "kafka-1", "kafka-server-1", "the first broker of Kafka", ", where there are three", " (dual write only)", "",
-        "the first of three Kafka brokers"
+        "the first of three Kafka brokers (kill, restart, pause)"
     ),
     row!(
         "kafka-2", "kafka-server-2", "the second broker of Kafka", ", where there are three", " (dual write only)", "",
-        "the second of three Kafka brokers"
+        "the second of three Kafka brokers (kill, restart, pause)"
     ),
     row!(
         "kafka-3", "kafka-server-3", "the third broker of Kafka", ", where there are three", " (dual write only)", "",
-        "the third of three Kafka brokers"
+        "the third of three Kafka brokers (kill, restart, pause)"
     ),
 ];
 
@@ -130,6 +135,9 @@ impl Server {
     /// NATS is a broker.
     pub const NATS: Self = Self::Broker(BrokerKind::Nats);
 
+    /// EventBridge is a broker.
+    pub const EVENTBRIDGE: Self = Self::Broker(BrokerKind::EventBridge);
+
     /// This one can be several servers that have a name together.
     pub const OF_NODES: Self = Self::KAFKA;
 
@@ -139,11 +147,12 @@ impl Server {
     pub const MARIADB: Self = Self::Database(DatabaseKind::MariaDb);
 
     /// These are all servers.
-    pub const ALL: [Self; 6 + BrokerNode::MOST] = [
+    pub const ALL: [Self; 7 + BrokerNode::MOST] = [
         Self::POSTGRES,
         Self::KAFKA,
         Self::RABBITMQ,
         Self::NATS,
+        Self::EVENTBRIDGE,
         Self::MARIADB,
         Self::Redis,
         Self::BrokerNode(BrokerNode::ALL[0]),
@@ -157,8 +166,9 @@ impl Server {
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
             Self::Broker(BrokerKind::RabbitMq) => &ROWS[2],
             Self::Broker(BrokerKind::Nats) => &ROWS[3],
-            Self::Database(DatabaseKind::MariaDb) => &ROWS[4],
-            Self::Redis => &ROWS[5],
+            Self::Broker(BrokerKind::EventBridge) => &ROWS[4],
+            Self::Database(DatabaseKind::MariaDb) => &ROWS[5],
+            Self::Redis => &ROWS[6],
             Self::BrokerNode(node) => &NODE_ROWS[node.index()],
         }
     }

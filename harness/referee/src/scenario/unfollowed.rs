@@ -1,7 +1,7 @@
 //! Keys that no strategy of a file follows, since its broker has no such thing: a line without effect is a mistake.
 
 use super::source::Problems;
-use super::{Server, Strategy};
+use super::{Strategy, stack};
 use contract::broker::BrokerKind;
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ pub(super) struct Said {
     pub partitions: Option<Range<usize>>,
     /// This is the place of `nats_sync_interval`.
     pub nats_sync: Option<Range<usize>>,
+    /// This is the place of `eventbridge_throttle`.
+    pub eventbridge_throttle: Option<Range<usize>>,
     /// Of a strategy that could not be read nobody knows the broker.
     pub are_all_read: bool,
 }
@@ -40,15 +42,27 @@ pub(super) fn check(said: Said, partitions: i32, strategies: &[Strategy], proble
             "remove the line, or let a strategy publish to Kafka",
         );
     }
-    if let Some(span) = said.nats_sync
-        && !strategies
-            .iter()
-            .any(|strategy| strategy.topology().has_server(Server::NATS))
-    {
+    for (key, span, broker) in [
+        (stack::NATS_SYNC, said.nats_sync, BrokerKind::Nats),
+        (
+            stack::EVENTBRIDGE_THROTTLE,
+            said.eventbridge_throttle,
+            BrokerKind::EventBridge,
+        ),
+    ] {
+        let Some(span) = span.filter(|_| brokers().all(|other| other != broker)) else {
+            continue;
+        };
         problems.add(
             span,
-            "`nats_sync_interval` is a setting of NATS, and no strategy of this file publishes there",
-            "add `broker = \"nats\"` to a strategy, or remove the line",
+            format!(
+                "`{key}` is a setting of {}, and no strategy of this file publishes there",
+                broker.title()
+            ),
+            format!(
+                "add `broker = \"{}\"` to a strategy, or remove the line",
+                broker.name()
+            ),
         );
     }
 }

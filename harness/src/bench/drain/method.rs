@@ -43,7 +43,8 @@ fn timing(broker: BrokerKind) -> String {
              for the topic's length and nothing else. Where those times and what the harness saw \
              meanwhile differ by more than a quarter of a second and a tenth, there are no figures."
         }
-        BrokerKind::RabbitMq => {
+        // No benchmark asks for EventBridge.
+        BrokerKind::RabbitMq | BrokerKind::EventBridge => {
             "drained: events by the time from when the first of them were seen on the topic until the \
              last was, those that were there at the first sight left out. RabbitMQ does not say when it \
              took an event, so the harness asks 50 times a second how many messages are in the queue \
@@ -91,7 +92,7 @@ fn warm_up(systems: Systems) -> String {
              for so long, and ",
             WARM_UP_BROKER.as_secs()
         ),
-        BrokerKind::RabbitMq | BrokerKind::Nats => String::new(),
+        BrokerKind::RabbitMq | BrokerKind::Nats | BrokerKind::EventBridge => String::new(),
     };
     let each = databases::of(systems.database).before_each();
     format!("Before the first round: {broker}{drain}.{each}")

@@ -8,8 +8,8 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    Acks, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, KafkaTarget, NatsTarget,
-    RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig,
+    Acks, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, EventBridgeTarget, KafkaTarget,
+    NatsTarget, RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig,
     TraceTarget,
 };
 use std::path::{Path, PathBuf};
@@ -221,6 +221,11 @@ impl Deployment<'_> {
                 topic: self.first_topic().to_owned(),
                 message_id: settings.message_id,
             }),
+            BrokerChoice::EventBridge(settings) => BrokerTarget::EventBridge(EventBridgeTarget {
+                address,
+                topic: self.first_topic().to_owned(),
+                looks_at: settings.looks_at,
+            }),
         }
     }
 
@@ -241,7 +246,9 @@ impl Deployment<'_> {
             linger_ms: self.strategy.linger_ms,
             acks: match &self.strategy.broker {
                 BrokerChoice::Kafka(settings) => settings.acks,
-                BrokerChoice::RabbitMq { .. } | BrokerChoice::Nats(_) => Acks::default(),
+                BrokerChoice::RabbitMq { .. }
+                | BrokerChoice::Nats(_)
+                | BrokerChoice::EventBridge(_) => Acks::default(),
             },
         }
     }

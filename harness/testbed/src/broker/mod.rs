@@ -2,6 +2,7 @@
 //! is, only the folder knows that is named after it.
 
 pub mod claim;
+pub mod eventbridge;
 pub mod kafka;
 pub mod nats;
 pub mod rabbitmq;
@@ -46,6 +47,7 @@ pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
         BrokerKind::Kafka => kafka::at(address),
         BrokerKind::RabbitMq => rabbitmq::at(address),
         BrokerKind::Nats => nats::at(address, nats::DUPLICATE_WINDOW_DEFAULT),
+        BrokerKind::EventBridge => eventbridge::at(address),
     }
 }
 
@@ -56,6 +58,7 @@ pub fn chosen(choice: &BrokerChoice, address: &str, topic_replicas: i32) -> Arc<
         BrokerChoice::Kafka(_) => kafka::replicated(address, topic_replicas),
         BrokerChoice::RabbitMq { queue, .. } => rabbitmq::with_queues(address, *queue),
         BrokerChoice::Nats(settings) => nats::at(address, settings.duplicate_window()),
+        BrokerChoice::EventBridge(_) => eventbridge::at(address),
     }
 }
 

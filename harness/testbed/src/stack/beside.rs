@@ -3,7 +3,8 @@
 use super::listening::Tries;
 use super::ports::ReservedPorts;
 use super::{
-    ServerSettings, StackError, mariadb_server, nats_server, rabbitmq_server, redis_server,
+    ServerSettings, StackError, eventbridge_server, mariadb_server, nats_server, rabbitmq_server,
+    redis_server,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop};
@@ -76,9 +77,10 @@ pub(super) struct BesideKind {
 }
 
 /// Every such server has a row here.
-pub(super) const KINDS: [BesideKind; 4] = [
+pub(super) const KINDS: [BesideKind; 5] = [
     rabbitmq_server::KIND,
     nats_server::KIND,
+    eventbridge_server::KIND,
     mariadb_server::KIND,
     redis_server::KIND,
 ];

@@ -205,7 +205,7 @@ impl ExternalStack {
                 asked.await.map_err(|e| unreachable_route(route, &e))
             }
             // It names no such server, so nothing could be published there.
-            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats) | Server::Database(_) => {
+            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats | BrokerKind::EventBridge) | Server::Database(_) => {
                 Err(format!(
                     "a stack that runs already has no {}: remove [link.\"{}\"]",
                     link.server().title(),

@@ -5,6 +5,7 @@ pub mod data_folder;
 mod description;
 mod docker;
 mod environment;
+mod eventbridge_server;
 pub mod external;
 pub mod jvm;
 mod kafka_brokers;
@@ -190,6 +191,8 @@ pub struct ServerSettings {
     pub autovacuum_naptime_s: Option<u64>,
     /// When what a NATS server acknowledges is on its disk.
     pub nats_sync: NatsSync,
+    /// Of so many events the emulator of EventBridge refuses one for now; `None`: it refuses none.
+    pub eventbridge_throttle: Option<u32>,
     /// Of how many brokers its Kafka is, where it has one.
     pub kafka: KafkaCluster,
 }
@@ -214,6 +217,7 @@ impl Default for ServerSettings {
             servers: BTreeSet::from([Server::KAFKA]),
             autovacuum_naptime_s: None,
             nats_sync: NatsSync::default(),
+            eventbridge_throttle: None,
             kafka: KafkaCluster::default(),
         }
     }

@@ -31,6 +31,7 @@ mod skip_locked;
 mod skips;
 mod sleeps;
 mod spreads;
+mod status;
 mod stops;
 mod successor;
 mod swaps;
@@ -91,6 +92,7 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "publishes-at-the-rows" => at_the_rows::run,
         "believes-acks" => unbound::believes_acks,
         "same-id-for-a-type" => same_id::run,
+        "looks-at-the-status" => status::run,
         "flips-a-bit" => flips::run,
         "wrong-key" => wrong_key::run,
         "wrong-topic" => wrong_topic::run,

@@ -54,4 +54,40 @@ cases! {
         also: |ran| assert_eq!(ran.admitted("twice"), ran.committed()),
         ..USUAL
     };
+
+    given_a_relay_that_looks_at_the_status_of_a_call_when_eventbridge_refuses_some_of_its_events_then_they_are_lost: Case {
+        number: "63",
+        defect: "looks-at-the-status",
+        what: "EventBridge (an emulator): takes a call for delivered by its status, which is 200 also where some of its events were refused",
+        broker: BrokerKind::EventBridge,
+        load: SLOW_LOAD,
+        more: "[stack]\neventbridge_throttle = 7\n\n[drain]\nwithin = \"2s\"",
+        finds: &[Find {
+            anomaly: "lost",
+            // It puts each event once.
+            count: |ran| ran.committed() / 7,
+            least: 10,
+            words: "every event that was refused, which is each seventh",
+        }],
+        ..USUAL
+    };
+
+    given_a_relay_that_swaps_events_when_eventbridge_promises_no_order_then_it_is_not_blamed: Case {
+        defect: "swaps-neighbours",
+        what: "EventBridge (an emulator): publishes events of an order in the wrong order, where nobody promises one; of three the bus refuses one at first",
+        broker: BrokerKind::EventBridge,
+        load: SLOW_LOAD,
+        strategy: "kind = \"polling\"\ninterval = \"1s\"",
+        verdict: Verdict::Pass,
+        more: "[stack]\neventbridge_throttle = 3\n\n[drain]\nwithin = \"2s\"",
+        also: |ran| {
+            // It is measured and shown all the same.
+            assert!(ran.strategy().counts.reordered >= Some(1), "{}", ran.context());
+            assert!(!ran.strategy().expectations.iter().any(|e| e.metric == "reordered"));
+        },
+        ..USUAL
+    };
 }
+
+/// An emulator is slow.
+const SLOW_LOAD: &str = "rate = 40\nduration = \"3s\"";

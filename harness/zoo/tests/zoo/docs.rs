@@ -32,7 +32,7 @@ const HEAD: &str = "\
 
 Systems that are broken on purpose, and what the referee must say of each: the name of the anomaly and
 its exact count. Every anomaly that a row does not name must be counted 0 (*overtaken* where an order across
-orders is promised). Each runs whole on the real stack (`cargo test -p zoo`; what is a second example of another row's
+orders is promised, *reordered* where the broker promises any). Each runs whole on the real stack (`cargo test -p zoo`; what is a second example of another row's
 defect only with `OUTBOX_HARNESS_ALL=1`, as in `make test-all`); its test and its row here come from the same value.
 
 Where a count is not a matter of the load alone, the broken part writes down each of its misdeeds. The

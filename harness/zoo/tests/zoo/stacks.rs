@@ -64,6 +64,7 @@ pub fn lacks(broker: BrokerKind, database: DatabaseKind) -> Option<Server> {
         BrokerKind::Kafka => Server::KAFKA,
         BrokerKind::RabbitMq => Server::RABBITMQ,
         BrokerKind::Nats => Server::NATS,
+        BrokerKind::EventBridge => Server::EVENTBRIDGE,
     };
     let servers = [broker, Server::Database(database)];
     servers

@@ -5,7 +5,6 @@ mod connection;
 mod publisher;
 mod reply;
 mod sender;
-mod unsettled;
 mod wire;
 
 pub use publisher::NatsPublisher;

@@ -15,9 +15,9 @@
 
 use super::connection::{Connection, SocketWatch, ask};
 use super::reply::{ABOUT_STREAM, PublishReply};
-use super::unsettled::Unsettled;
 use super::wire::Publication;
 use crate::broker::patience::Patience;
+use crate::broker::unsettled::Unsettled;
 use crate::config::{NatsTarget, nats_stream};
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;

@@ -4,7 +4,8 @@ use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{History, Life};
 use crate::scenario::{
-    Comparison, FaultKind, LatencyKind, Metric, Percentile, StrategyKind, Target, Victim,
+    BrokerChoice, Comparison, EventBridgeSettings, FaultKind, LatencyKind, Metric, Percentile,
+    StrategyKind, Target, Victim,
 };
 
 /// 120 orders over 0.96 s of load; order-service killed at 0.4 s, back at 0.5 s.
@@ -134,6 +135,13 @@ fn given_no_fault_but_a_stack_that_the_file_asks_for_then_every_loss_is_its_less
     assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
     assert_eq!(judgement.expectations[0].observed, Some(lost as f64));
     assert_eq!(asks(clean).verdict, Verdict::Fail);
+    // Events that EventBridge refuses are of who publishes there
+    let mut throttled = history.clone();
+    throttled.meta.scenario.stack.eventbridge_throttle = Some(20);
+    assert_eq!(judged(&throttled).verdict, Verdict::Unknown);
+    throttled.meta.scenario.strategies[0].broker =
+        BrokerChoice::EventBridge(EventBridgeSettings::default());
+    assert_eq!(judged(&throttled).verdict, Verdict::Pass);
     // A time is no count, and one of a fault is of the fault
     let latency = Metric::Latency(LatencyKind::Order, Percentile::P50);
     expecting(

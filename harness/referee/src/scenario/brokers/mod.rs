@@ -1,5 +1,6 @@
 //! `broker = "..."` of a strategy: to which system its events go, each with settings of its own.
 
+mod eventbridge;
 mod kafka;
 mod nats;
 mod rabbitmq;
@@ -10,6 +11,7 @@ use contract::broker::BrokerKind;
 use contract::config::QueueKind;
 use serde::{Deserialize, Serialize};
 
+pub use eventbridge::EventBridgeSettings;
 pub use kafka::KafkaSettings;
 pub use nats::NatsSettings;
 
@@ -30,6 +32,8 @@ pub enum BrokerChoice {
     },
     /// It is NATS JetStream.
     Nats(NatsSettings),
+    /// It is EventBridge.
+    EventBridge(EventBridgeSettings),
 }
 
 impl Default for BrokerChoice {
@@ -43,7 +47,7 @@ impl BrokerChoice {
     pub fn nodes(&self) -> u8 {
         match self {
             Self::Kafka(settings) => settings.brokers,
-            Self::RabbitMq { .. } | Self::Nats(_) => 1,
+            Self::RabbitMq { .. } | Self::Nats(_) | Self::EventBridge(_) => 1,
         }
     }
 
@@ -51,7 +55,7 @@ impl BrokerChoice {
     pub(super) fn is_of(&mut self, brokers: u8) {
         match self {
             Self::Kafka(settings) => settings.brokers = brokers,
-            Self::RabbitMq { .. } | Self::Nats(_) => {}
+            Self::RabbitMq { .. } | Self::Nats(_) | Self::EventBridge(_) => {}
         }
     }
 
@@ -61,6 +65,7 @@ impl BrokerChoice {
             Self::Kafka(_) => BrokerKind::Kafka,
             Self::RabbitMq { .. } => BrokerKind::RabbitMq,
             Self::Nats(_) => BrokerKind::Nats,
+            Self::EventBridge(_) => BrokerKind::EventBridge,
         }
     }
 }
@@ -83,7 +88,8 @@ pub struct BrokerInfo {
 }
 
 /// Every broker has a row here.
-pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO, rabbitmq::INFO, nats::INFO];
+pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] =
+    [kafka::INFO, rabbitmq::INFO, nats::INFO, eventbridge::INFO];
 
 fn broker_words() -> Vec<&'static str> {
     BrokerKind::ALL.map(BrokerKind::name).to_vec()

@@ -15,8 +15,11 @@ pub(super) const HOT_STANDBY: &str = "hot_standby";
 /// This key is of NATS.
 pub(super) const NATS_SYNC: &str = "nats_sync_interval";
 
+/// This key is of the emulator of EventBridge.
+pub(super) const EVENTBRIDGE_THROTTLE: &str = "eventbridge_throttle";
+
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 6] = [
+pub(super) const KEYS: [KeyInfo; 7] = [
     KeyInfo::usually(
         "synchronous_standby",
         Shape::Flag,
@@ -52,6 +55,15 @@ pub(super) const KEYS: [KeyInfo; 6] = [
         Shape::Word(sync_words),
         "\"2m\"",
         "when what a NATS server acknowledges is on its disk: within two minutes, as it has it by itself, or before it is acknowledged (local stack only)",
+    ),
+    KeyInfo::optional(
+        EVENTBRIDGE_THROTTLE,
+        Shape::Integer {
+            least: THROTTLE.0 as i64,
+            most: THROTTLE.1 as i64,
+        },
+        "none is refused",
+        "one event in so many is refused by the emulator of EventBridge, with ThrottlingException in an answer with status 200, as EventBridge does where a quota is used up (local stack only)",
     ),
     KeyInfo::optional(
         "kafka",
@@ -90,6 +102,9 @@ impl NatsSync {
     }
 }
 
+/// One in two at most, and at least one in so many as a long run has.
+const THROTTLE: (u32, u32) = (2, 10_000);
+
 /// The least that PostgreSQL takes, and no more than a run would notice.
 const NAPTIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
 
@@ -121,6 +136,9 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     });
     let syncs = NatsSync::ALL.map(|sync| (sync.name(), sync));
     let sync = s.get(NATS_SYNC).and_then(|e| s.word(e, &syncs));
+    let throttle = s
+        .get(EVENTBRIDGE_THROTTLE)
+        .and_then(|e| s.integer(e, i64::from(THROTTLE.0)..=i64::from(THROTTLE.1)));
     let kafka = s.get("kafka").and_then(|e| kafka::read(e, s.problems()));
     s.finish();
     StackSettings {
@@ -129,6 +147,7 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
         max_slot_wal_keep_bytes: kept,
         autovacuum_naptime_s: naptime,
         nats_sync: sync.unwrap_or_default(),
+        eventbridge_throttle: throttle.and_then(|every| u32::try_from(every).ok()),
         kafka: kafka.unwrap_or_default(),
     }
 }

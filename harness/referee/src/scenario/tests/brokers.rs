@@ -1,8 +1,9 @@
 //! `broker` of a strategy, and faults on a broker.
 
 use super::*;
-use crate::scenario::{BrokerChoice, NatsSettings, NatsSync};
+use crate::scenario::{BrokerChoice, EventBridgeSettings, Metric, NatsSettings, NatsSync};
 use contract::broker::BrokerKind;
+use contract::config::LooksAt;
 
 #[test]
 fn given_nothing_said_of_a_broker_then_it_is_kafka_and_its_links_are_kafkas() {
@@ -132,6 +133,86 @@ fn given_a_mistake_about_nats_when_read_then_the_error_says_what_would_be_right(
         "consumer",
         &["do not know NATS"],
     );
+}
+
+#[test]
+fn given_eventbridge_when_read_then_no_order_is_expected_and_its_throttle_is_of_own_servers() {
+    let usual = broker("broker = \"eventbridge\"\n");
+    assert_eq!(
+        usual,
+        BrokerChoice::EventBridge(EventBridgeSettings::default())
+    );
+    let lines = "broker = \"eventbridge\"\neventbridge = { looks_at = \"status\" }\n\
+                 [stack]\neventbridge_throttle = 20\n";
+    let scenario = parse("s.toml", &with(lines)).unwrap();
+    let strategy = &scenario.strategies[0];
+    let settings = EventBridgeSettings {
+        looks_at: LooksAt::Status,
+    };
+    assert_eq!(strategy.broker, BrokerChoice::EventBridge(settings));
+    assert_eq!(scenario.stack.eventbridge_throttle, Some(20));
+    let own = scenario.stack.own_server_key();
+    assert_eq!(own, Some("eventbridge_throttle"));
+    // As of an external relay that promises none.
+    let expects = |metric| strategy.expectations.iter().any(|e| e.metric == metric);
+    assert!(expects(Metric::Lost) && !expects(Metric::Reordered));
+}
+
+#[test]
+fn given_a_mistake_about_eventbridge_when_read_then_the_error_says_what_would_be_right() {
+    let bus = "broker = \"eventbridge\"\n";
+    refused(
+        &with("eventbridge = { looks_at = \"status\" }\n"),
+        "{ looks_at",
+        &["its events go to Kafka", "broker = \"eventbridge\""],
+    );
+    refused(
+        &with(&format!("{bus}eventbridge = {{ looks_at = \"entry\" }}\n")),
+        "\"entry\"",
+        &["entries"],
+    );
+    refused(
+        &with(&format!("{bus}[stack]\neventbridge_throttle = 1\n")),
+        "1",
+        &["2"],
+    );
+    refused(
+        &with("[stack]\neventbridge_throttle = 20\n"),
+        "20",
+        &[
+            "no strategy of this file publishes there",
+            "broker = \"eventbridge\"",
+        ],
+    );
+    refused(
+        &with(&format!("{bus}[consumer.a]\neffect = \"insert\"\n")),
+        "consumer",
+        &["do not know EventBridge"],
+    );
+}
+
+#[test]
+fn given_a_fault_on_the_emulator_when_it_would_lose_its_memory_then_it_is_refused_with_the_reason()
+{
+    let file_with = |lines: &str| {
+        let fault = format!("[[fault]]\nat = \"1s\"\nfor = \"1s\"\n{lines}");
+        file(&[HEAD, LOAD, &fault, CDC, "broker = \"eventbridge\"\n"])
+    };
+    for kind in ["kill", "restart"] {
+        refused(
+            &file_with(&format!(
+                "target = \"eventbridge-server\"\nkind = \"{kind}\"\n"
+            )),
+            &format!("\"{kind}\""),
+            &["all it has is in memory", "kind = \"pause\""],
+        );
+    }
+    for lines in [
+        "target = \"eventbridge-server\"\nkind = \"pause\"\n",
+        "target = \"eventbridge\"\nkind = \"down\"\n",
+    ] {
+        assert!(parse("s.toml", &file_with(lines)).is_ok(), "{lines}");
+    }
 }
 
 #[test]

@@ -742,9 +742,11 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
         }
     });
     let of_targets = explain::targets().into_iter().map(|target| {
-        let kind = match faults::targets(true).contains(&target.name.as_str()) {
-            true => "kind = \"kill\"\n",
-            false => "kind = \"down\"\n",
+        let kind = match target.name.as_str() {
+            // It has all in memory.
+            "eventbridge-server" => "kind = \"pause\"\n",
+            name if faults::targets(true).contains(&name) => "kind = \"kill\"\n",
+            _ => "kind = \"down\"\n",
         };
         let with_faults = with_fault(&format!("{kind}{}", lines(&target)));
         // What is about a broker needs a strategy that has it.

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn target(config: &RelayConfig) -> Result<&RabbitMqTarget, String> {
     match &config.broker {
         BrokerTarget::RabbitMq(target) => Ok(target),
-        BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) => {
+        BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) | BrokerTarget::EventBridge(_) => {
             Err("this relay needs RabbitMQ".to_owned())
         }
     }

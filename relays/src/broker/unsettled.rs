@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// The events of one connection, by position from 0 in the order in which they were taken.
 #[derive(Debug, Default)]
-pub(super) struct Unsettled {
+pub(crate) struct Unsettled {
     /// All before this one are durable.
     durable: u64,
     waiting: VecDeque<Sent>,
