@@ -205,13 +205,12 @@ impl ExternalStack {
                 asked.await.map_err(|e| unreachable_route(route, &e))
             }
             // It names no such server, so nothing could be published there.
-            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats | BrokerKind::EventBridge) | Server::Database(_) => {
-                Err(format!(
-                    "a stack that runs already has no {}: remove [link.\"{}\"]",
-                    link.server().title(),
-                    link.name()
-                ))
-            }
+            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats | BrokerKind::EventBridge)
+            | Server::Database(_) => Err(format!(
+                "a stack that runs already has no {}: remove [link.\"{}\"]",
+                link.server().title(),
+                link.name()
+            )),
             // It is one Kafka, however many brokers that is.
             Server::BrokerNode(_) => Err(format!(
                 "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
